@@ -1,0 +1,29 @@
+"""The interface between the loop and whatever runs jobs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+from hpo.trial import Job, Outcome, Progress
+
+Event = tuple[Job, Progress | Outcome]
+
+
+class Executor(ABC):
+    """Runs jobs of any number of studies; every job submitted ends in exactly one Outcome unless cancelled."""
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Take on `jobs`; returns at once."""
+
+    @abstractmethod
+    def wait(self, timeout: float) -> list[Event]:
+        """What happened, at least one event while jobs are under way; for a little longer than `timeout` seconds
+        at most where the objective allows it.
+        """
+
+    @abstractmethod
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """Give up `jobs`: no event of theirs follows."""
+
+    def close(self) -> None:
+        """Give back everything; no call follows."""

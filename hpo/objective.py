@@ -1,0 +1,85 @@
+"""The contract of what is optimised: an objective says *how* a trial is trained, an executor *runs* it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpo.space import Space
+from hpo.trial import Job
+
+if TYPE_CHECKING:
+    from hpo.executors.base import Executor
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a run reports after training for a while.
+
+    Attributes:
+        epoch: epochs trained so far.
+        value: what is optimised; may be non-finite, which fails the trial.
+        metrics: name to value of everything measured, the curve's new point.
+    """
+
+    epoch: int
+    value: float
+    metrics: Mapping[str, float]
+
+
+class Run(ABC):
+    """One trial under training, from its first epoch on; kept while the trial is paused."""
+
+    @abstractmethod
+    def advance(self, target: int) -> Iterator[Step]:
+        """Train on to epoch `target`, a step after every epoch (or after several); may end early by itself."""
+
+    def close(self) -> None:
+        """Give back what the run holds; it will not be advanced again."""
+
+
+class Objective(ABC):
+    """What is optimised.
+
+    Attributes:
+        name: what studies are named after.
+        direction: "maximize" or "minimize", or None where the user must say.
+        has_epochs: whether trials can be trained for fewer epochs than the most.
+        restarts: whether every evaluation starts anew, and so is charged all its epochs.
+        default_epochs: the most a trial trains unless the user says otherwise; None without epochs.
+    """
+
+    name: str
+    direction: str | None = None
+    has_epochs: bool = False
+    restarts: bool = False
+    default_epochs: int | None = None
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """JSON that identifies the objective: a study is refused when resumed under another one."""
+
+    @abstractmethod
+    def start(self, job: Job) -> Run:
+        """A run of the trial, before its first epoch."""
+
+    def executor(self) -> "Executor":
+        """The executor that suits this objective best."""
+        from hpo.executors.in_process import InProcessExecutor
+
+        return InProcessExecutor(self)
+
+    def space(self, name: str = "default") -> Space | None:
+        """One of the objective's own spaces, or None."""
+        return None
+
+    def check_space(self, space: Space) -> None:
+        """Raise SpaceError if `space` has a hyperparameter that the objective does not know."""
+
+    def device(self) -> str:
+        """Where trials run and why, for the first line of a run."""
+        return "cpu"
+
+    def test(self, params: Mapping[str, Any], seed: int, epochs: int) -> dict[str, float] | None:
+        """Metrics on test data of the very trial (params, seed) trained for `epochs`; None without test data."""
+        return None

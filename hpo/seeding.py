@@ -1,0 +1,154 @@
+"""All randomness of hpo: streams keyed by what they are for, never by what ran before.
+
+Two kinds, both functions of their key alone:
+
+* `generator(*key)`: a NumPy generator for the host (searchers, splits), Philox keyed by a hash of `key`.
+* counter-based draws, vectorised over a tensor of keys (training): row k of `uniform(keys, n)` depends
+  on `keys[k]` only, so one trial and a population of thousands draw the same numbers.
+
+The draws are SplitMix64 streams with a start and an odd increment of their own for every key:
+Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators" (OOPSLA 2014,
+https://doi.org/10.1145/2660193.2660195). They work on any device, in wrapping int64 arithmetic.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def _digest(key: tuple[int | str, ...], size: int) -> int:
+    # repr keeps 1 and "1" apart, and the separators keep ("a", "b") and ("ab",) apart
+    text = "\x1f".join(repr(part) for part in key)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=size).digest(), "little")
+
+
+def derive(*key: int | str) -> int:
+    """A seed in [0, 2^63) that is a function of `key` alone: of (study seed, trial number, purpose), say."""
+    return _digest(key, 8) >> 1
+
+
+def generator(*key: int | str) -> np.random.Generator:
+    """A NumPy generator that is a function of `key` alone."""
+    return np.random.Generator(np.random.Philox(key=_digest(key, 16)))
+
+
+def permute(index: int, size: int, *key: int | str) -> int:
+    """The image of `index` under a pseudorandom permutation of range(size), in constant memory.
+
+    A four-round Feistel network on the next even number of bits, walked until it lands inside the range
+    (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002): under four rounds of walking
+    on average, for any size, 2^40 and more included.
+    """
+    if not 0 <= index < size:
+        raise IndexError(f"index {index} is outside range({size})")
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    seed = derive(*key)
+    while True:
+        left, right = index >> half, index & mask
+        for round_ in range(4):
+            left, right = right, left ^ (_mix_int(seed + right * 4 + round_) & mask)
+        index = left << half | right
+        if index < size:
+            return index
+
+
+def _mix_int(z: int) -> int:
+    z = (z * _GOLDEN) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def _signed(z: int) -> int:
+    """The int64 with the same bits as the unsigned 64-bit `z`."""
+    return z - (1 << 64) if z >> 63 else z
+
+
+def _shift(z: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int64 (torch's own is arithmetic)."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(z: Tensor) -> Tensor:
+    """SplitMix64's output function, a bijection of 64-bit words."""
+    z = (z ^ _shift(z, 30)) * _signed(0xBF58476D1CE4E5B9)
+    z = (z ^ _shift(z, 27)) * _signed(0x94D049BB133111EB)
+    return z ^ _shift(z, 31)
+
+
+@functools.cache
+def _word(part: str) -> int:
+    return _signed(_digest((part,), 8))
+
+
+def fold(keys: Tensor, *path: int | str | Tensor) -> Tensor:
+    """The keys of sub-streams: `fold(keys, "dropout", step)`.
+
+    Args:
+        keys: (K,) int64.
+        path: purposes (str) and counters (int, or (K,) int64 for one per key).
+
+    Returns:
+        (K,) int64.
+    """
+    for part in path:
+        # counters are multiplied first, so that small ones are spread before they meet the key
+        if isinstance(part, str):
+            word: int | Tensor = _word(part)
+        elif isinstance(part, int):
+            word = _signed(part * _GOLDEN & _MASK)
+        else:
+            word = part * _signed(_GOLDEN)
+        keys = _mix(_mix(keys) + word)
+    return keys
+
+
+def words(keys: Tensor, count: int) -> Tensor:
+    """`count` random 64-bit words for every key: (K,) int64 -> (K, count) int64."""
+    import torch
+
+    counters = torch.arange(1, count + 1, device=keys.device)
+    increments = _mix(keys ^ _signed(_GOLDEN)) | 1  # (K,) odd: every key walks its own cycle of 2^64
+    return _mix(keys[:, None] + increments[:, None] * counters)  # (K, count)
+
+
+def uniform(keys: Tensor, count: int) -> Tensor:
+    """Uniform draws in the open interval (0, 1): (K,) int64 -> (K, count) float64, 53 bits each."""
+    return (_shift(words(keys, count), 11) + 0.5) * 2.0**-53
+
+
+def normal(keys: Tensor, count: int) -> Tensor:
+    """Standard normal draws by inversion of `uniform`: (K,) int64 -> (K, count) float64."""
+    import torch
+
+    draws: Tensor = torch.special.ndtri(uniform(keys, count))
+    return draws
+
+
+def keep(keys: Tensor, count: int, dropout: Tensor) -> Tensor:
+    """Which units survive dropout: (K,) int64, (K,) probabilities of dropping in [0, 1] -> (K, count) bool.
+
+    Four draws of 16 bits come from each word, so probabilities are rounded to multiples of 2^-16.
+    """
+    import torch
+
+    packed = words(keys, -(-count // 4))  # (K, ceil(count / 4))
+    lanes = torch.stack([(packed >> bits) & 0xFFFF for bits in (0, 16, 32, 48)], dim=-1)
+    threshold = torch.round(dropout.double() * 65536).long()
+    return lanes.flatten(1)[:, :count] >= threshold[:, None]
+
+
+def permutation(keys: Tensor, count: int) -> Tensor:
+    """A random order of range(count) for every key: (K,) int64 -> (K, count) int64."""
+    return words(keys, count).argsort(dim=1, stable=True)

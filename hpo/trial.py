@@ -1,0 +1,156 @@
+"""The records that travel between searcher, loop, executor and store: frozen, plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """Where a trial or one of its evaluations stands."""
+
+    PENDING = "pending"  # enqueued, not yet begun
+    RUNNING = "running"  # handed to an executor, or to the user by `study.ask()`
+    PAUSED = "paused"  # trained to less than the most epochs, may be trained on
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # stopped by a signal or time limit; runs again on resume
+
+
+class Reason:
+    """Why an evaluation failed; stored as text."""
+
+    EXCEPTION = "exception"
+    NON_FINITE = "non_finite"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a searcher asks to be evaluated.
+
+    Attributes:
+        params: the configuration.
+        epochs: train up to this epoch; None: the most a trial may train.
+        continues: number of the paused trial that is trained on; None: a new trial.
+        info: why it was proposed: JSON, stored with the evaluation.
+    """
+
+    params: Mapping[str, Any]
+    epochs: int | None = None
+    continues: int | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation handed to an executor: train trial `number` of `study` from epoch `start` to `target`.
+
+    Attributes:
+        study: key of the study in its store.
+        evaluation: number of the evaluation within the study, dense from 0 in the order asked.
+        number: number of the trial within the study, dense from 0.
+        params: the configuration.
+        seed: the trial's own seed, in [0, 2^63): all its randomness.
+        start: epochs it has been trained (and charged) already.
+        target: train up to this epoch; 1 for an objective without epochs.
+        epochs: the most that the trial may ever train; schedules depend on it.
+    """
+
+    study: int
+    evaluation: int
+    number: int
+    params: Mapping[str, Any]
+    seed: int
+    start: int
+    target: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An executor's notice that `job` has reached `epoch`."""
+
+    job: Job
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an evaluation ended.
+
+    Attributes:
+        number: the trial.
+        params: its configuration.
+        state: DONE, FAILED or CANCELLED (of the evaluation).
+        value: what is optimised, in the user's own direction; kept on failure where there is one.
+        epochs: epoch reached; a trial that stopped early by itself counts as having reached its target.
+        charged: epochs that this evaluation newly trained.
+        curve: metric name to its value after each epoch newly trained; all lists of equal length.
+        seconds: time spent on it by a monotonic clock.
+        reason: of a failure, one of `Reason` or `killed(n)`, `exit(n)`.
+        error: traceback or explanation of a failure.
+        evaluation: number of the evaluation; -1 for a trial told by hand that was never asked for.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    state: State
+    value: float | None = None
+    epochs: int = 1
+    charged: int = 1
+    curve: Mapping[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    reason: str | None = None
+    error: str | None = None
+    evaluation: int = -1
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every metric after the last epoch."""
+        return {name: values[-1] for name, values in self.curve.items() if values}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration and all that came of it.
+
+    Attributes:
+        number: dense from 0 within the study.
+        params: the configuration.
+        seed: all randomness of the trial.
+        state: see `State`.
+        value: metric at the last epoch trained; None if there is none.
+        epochs: epochs trained, 1 for an objective without epochs, 0 before the first outcome.
+        target: epochs that the evaluation under way trains to; None if none is.
+        curve: metric name to its value after each epoch.
+        seconds: time spent on all its evaluations.
+        reason: why it failed.
+        error: traceback of the failure.
+        info: why the searcher proposed it.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    seed: int
+    state: State
+    value: float | None = None
+    epochs: int = 0
+    target: int | None = None
+    curve: Mapping[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    reason: str | None = None
+    error: str | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every metric after the last epoch."""
+        return {name: values[-1] for name, values in self.curve.items() if values}
+
+    def _repr_html_(self) -> str:
+        from hpo.notebook import trial_html
+
+        return trial_html(self)

@@ -1,0 +1,76 @@
+"""Grid search: every combination exactly once, in an order shuffled by the study's seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpo import seeding
+from hpo.errors import UsageError
+from hpo.grid import Grid as Points
+from hpo.searcher import Result, Searcher
+from hpo.trial import Proposal
+from hpo.values import canonical
+
+
+@dataclass(eq=False)
+class Grid(Searcher):
+    """Every combination of the discretised space, each exactly once.
+
+    The order is a pseudorandom permutation, so that a part of a grid still covers the space, and it is
+    computed, not listed: a grid of 2^40 points costs nothing.
+
+    Args:
+        points: values for each range without a step (evenly spaced in its own scale, ends included) and for
+            each logarithmic integer range, >= 1. Other integers, stepped ranges and choices keep all values.
+    """
+
+    points: int = 3
+
+    def __post_init__(self) -> None:
+        if self.points < 1:
+            raise UsageError(f"searcher 'grid': points is {self.points}, expected at least 1")
+
+    @property
+    def default_batch(self) -> int:
+        """Points do not depend on results, so a round may be as large as hardware likes."""
+        return 256
+
+    @property
+    def size(self) -> int:
+        """How many points the grid has."""
+        return self._grid.size
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every point was proposed or told by others."""
+        return self._skip_tried(self._place) >= self.size
+
+    def _start(self) -> None:
+        self._grid = Points(self.space, self.points)
+        self._place = 0  # points before it, in shuffled order, are done with
+        self._tried: set[str] = set()  # points that were told without being proposed here
+
+    def _point(self, place: int) -> dict[str, object]:
+        return self._grid[seeding.permute(place, self.size, self.seed, "grid")]
+
+    def _skip_tried(self, place: int) -> int:
+        while self._tried and place < self.size and canonical(self._point(place)) in self._tried:
+            place += 1
+        return place
+
+    def _places(self, n: int) -> list[int]:
+        places: list[int] = []
+        place = self._skip_tried(self._place)
+        while len(places) < n and place < self.size:
+            places.append(place)
+            place = self._skip_tried(place + 1)
+        return places
+
+    def _ask(self, n: int) -> list[Proposal]:
+        return [Proposal(self._point(place)) for place in self._places(n)]
+
+    def _asked(self, proposals: Sequence[Proposal]) -> None:
+        if proposals:
+            self._place = self._places(len(proposals))[-1] + 1
+
+    def _tell(self, results: Sequence[Result]) -> None:
+        self._tried.update(canonical(dict(result.params)) for result in results if not result.own)
