@@ -1,0 +1,62 @@
+"""hpo: hyperparameter search that trains many trials as one program and compares searchers honestly.
+
+    from hpo import Choice, Float, search
+
+    study = search(lambda p: (p["x"] - 2) ** 2, {"x": Float(-10, 10)}, direction="minimize")
+    print(study.best_params)
+
+The public names below are loaded when they are first used: `import hpo` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.api import create_study as create_study
+    from hpo.api import search as search
+    from hpo.domains import Choice as Choice
+    from hpo.domains import Float as Float
+    from hpo.domains import Int as Int
+    from hpo.errors import HpoError as HpoError
+    from hpo.function_objective import FunctionObjective as FunctionObjective
+    from hpo.objective import Objective as Objective
+    from hpo.searcher import Searcher as Searcher
+    from hpo.space import Space as Space
+    from hpo.study import Study as Study
+    from hpo.study import load_study as load_study
+    from hpo.trial import Outcome as Outcome
+    from hpo.trial import Proposal as Proposal
+    from hpo.trial import Trial as Trial
+
+_HOME = {
+    "Choice": "hpo.domains",
+    "Float": "hpo.domains",
+    "FunctionObjective": "hpo.function_objective",
+    "HpoError": "hpo.errors",
+    "Int": "hpo.domains",
+    "Objective": "hpo.objective",
+    "Outcome": "hpo.trial",
+    "Proposal": "hpo.trial",
+    "Searcher": "hpo.searcher",
+    "Space": "hpo.space",
+    "Study": "hpo.study",
+    "Trial": "hpo.trial",
+    "create_study": "hpo.api",
+    "load_study": "hpo.study",
+    "search": "hpo.api",
+}
+
+__all__ = sorted(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -5,21 +5,23 @@ work in the unit cube, and enumerates itself (`grid_size`, `grid_value`, `grid_i
 controller share one discretisation.
 """
 
+import functools
+import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, cast
+from fractions import Fraction
+from typing import Any, ClassVar
 
-from hpo.values import UNSET, canonical, not_json, plain, tag, untag
+from hpo.values import UNSET, canonical, cell, exact, held, log_spaced, middle, not_json, plain, shown, tag, untag
 
 When = Mapping[str, Iterable[Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Domain(ABC):
-    """Base of the three domains.
+    """Base of the three domains; equal are those with the same JSON, so 1, 1.0 and True make a difference.
 
     Attributes:
         default: the value of an incomplete configuration; unset: there is none.
@@ -28,6 +30,21 @@ class Domain(ABC):
 
     default: Any = UNSET
     when: When | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.when, Mapping):
+            held = {parent: held(values) for parent, values in self.when.items()}
+            object.__setattr__(self, "when", held or None)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Domain) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    @property
+    def _text(self) -> str:
+        return json.dumps(self.to_json(), sort_keys=True, default=repr)
 
     @abstractmethod
     def problem(self) -> str | None:
@@ -48,7 +65,10 @@ class Domain(ABC):
 
     @abstractmethod
     def encode(self, value: Any) -> float:
-        """The place of `value` in [0, 1]; `decode(encode(v)) == v` for discrete domains."""
+        """The place of `value` in [0, 1]; `decode(encode(v)) == v` for discrete domains of up to 2^50 values.
+
+        (2^40 for a logarithmic Int: beyond, neighbours have the same place.)
+        """
 
     @abstractmethod
     def grid_size(self, points: int) -> int:
@@ -75,45 +95,49 @@ class Domain(ABC):
     def _json(self) -> dict[str, Any]: ...
 
 
-def _no_number(value: Any, integral: bool) -> str | None:
-    """Why `value` cannot be a bound or step, or None."""
-    kinds = (int,) if integral else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        return f"{value!r} ({type(value).__name__}) where {'an integer' if integral else 'a number'} is expected"
-    if not integral and not math.isfinite(value):
-        return f"{value!r} where a finite number is expected"
-    if integral and not -(2**63) <= value < 2**63:
-        return f"{value} does not fit into 64 bits"
-    return None
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class _Range(Domain):
     """What Float and Int share: bounds, log scale, step."""
 
-    def _range_problem(self, integral: bool) -> str | None:
-        low, high, step, log = self.low, self.high, self.step, self.log  # type: ignore[attr-defined]
+    low: Any
+    high: Any
+    log: bool = False
+    step: Any = None
+
+    _kinds: ClassVar[tuple[type, ...]]
+    _expected: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("low", "high", "log", "step"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+
+    def problem(self) -> str | None:
+        low, high, step = self.low, self.high, self.step
         for label, value in (("low", low), ("high", high), *([("step", step)] if step is not None else [])):
-            if (reason := _no_number(value, integral)) is not None:
-                return f"{label} is {reason}"
+            if isinstance(value, bool) or not isinstance(value, self._kinds):
+                return f"{label} is {shown(value)} ({type(value).__name__}), expected {self._expected}"
+            if isinstance(value, float) and not math.isfinite(value):
+                return f"{label} is {value}, expected a finite number"
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                return f"{label} is {shown(value)}, which does not fit into 64 bits"
+        if not isinstance(self.log, bool):
+            return f"log is {shown(self.log)}, expected True or False"
         if low > high:
             return f"low = {low} is above high = {high}: swap them"
-        if math.isinf(float(high) - float(low)):
+        if math.isinf(high - low):
             return f"the range from {low} to {high} overflows a float: narrow it"
-        if log and low < (1 if integral else math.ulp(0.0)):
-            bound = ">= 1" if integral else "> 0"
-            return f"log=True with low = {low}: a logarithmic range needs low {bound}"
+        if self.log and low <= 0:
+            return f"log=True with low = {low}: a logarithmic range needs low > 0"
         if step is None:
             return None
         if step <= 0:
             return f"step = {step} must be positive"
-        if log:
+        if self.log:
             return f"log=True together with step = {step}: choose one of them"
-        if (float(high) - float(low)) / step > 2**53:
-            return f"step = {step} is too fine for the range {low} to {high}: leave it out"
-        if (_decimal(high) - _decimal(low)) % _decimal(step) != 0:
-            below = _decimal(low) + (_decimal(high) - _decimal(low)) // _decimal(step) * _decimal(step)
-            return f"step = {step} does not divide the range {low} to {high}: high = {below} would fit"
+        if (rest := (exact(high) - exact(low)) % exact(step)) != 0:
+            fitting = type(high)(exact(high) - rest)
+            return f"step = {step} does not divide the range {low} to {high}: high = {fitting} would fit"
         return None
 
     def _json(self) -> dict[str, Any]:
@@ -121,11 +145,7 @@ class _Range(Domain):
         return {name: value for name in names if (value := getattr(self, name)) is not None and value is not False}
 
 
-def _decimal(value: float) -> Decimal:
-    return Decimal(repr(value))  # 0.1 as written, so that 0.3 is three steps of 0.1
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Float(_Range):
     """A real number in [low, high].
 
@@ -141,41 +161,56 @@ class Float(_Range):
     log: bool = False
     step: float | None = None
 
+    _kinds = (int, float)
+    _expected = "a number"
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("low", "high", "step"):
-            value = plain(getattr(self, name))
-            if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023:
-                value = float(value)
-            object.__setattr__(self, name, value)
+            value = getattr(self, name)
+            if isinstance(value, float) or (type(value) is int and abs(value) < 2**1023):
+                object.__setattr__(self, name, float(value) + 0.0)  # + 0.0 turns -0.0 into 0.0
 
     def problem(self) -> str | None:
-        return self._range_problem(integral=False)
+        if (reason := super().problem()) is not None or self.low == self.high:
+            return reason
+        spacing = math.ulp(max(abs(self.low), abs(self.high)))  # of the floats there
+        if self.step is not None and self.step < spacing:
+            return f"step = {self.step} is finer than floats are near {self.high}: the values would coincide"
+        if self.step is None and self.high - self.low < 2**20 * spacing:
+            return f"the range from {self.low} to {self.high} is too narrow for floats: less than a million fit in"
+        return None
+
+    @functools.cached_property
+    def _lattice(self) -> tuple[Fraction, Fraction, int] | None:
+        """First value, step and number of values, unless it is a continuum."""
+        step = 1.0 if self.low == self.high else self.step
+        if step is None:
+            return None
+        first, gap = exact(self.low), exact(step)
+        return first, gap, int((exact(self.high) - first) / gap) + 1
 
     @property
     def size(self) -> int | None:
-        if self.low == self.high:
-            return 1
-        if self.step is None:
-            return None
-        return int((_decimal(self.high) - _decimal(self.low)) / _decimal(self.step)) + 1
+        return None if self._lattice is None else self._lattice[2]
 
     def accept(self, value: Any) -> float:
         value = plain(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"found {value!r} ({type(value).__name__}), expected a number")
-        if not self.low <= value <= self.high:
-            raise ValueError(f"found {value!r}, expected {self.low} to {self.high}")
-        value = float(value)
-        if self.step is not None:
+            raise ValueError(f"found {shown(value)} ({type(value).__name__}), expected a number")
+        if self.step is not None and math.isfinite(value):
             nearest = self.grid_value(self.grid_index(value, 0), 0)
-            if not math.isclose(value, nearest, rel_tol=1e-12, abs_tol=1e-9 * self.step):
-                raise ValueError(f"found {value!r}, expected {self.low} plus a multiple of {self.step}")
-            value = nearest
-        return value
+            if math.isclose(value, nearest, rel_tol=2**-52, abs_tol=1e-9 * self.step):
+                return nearest
+        if not self.low <= value <= self.high:
+            raise ValueError(f"found {shown(value)}, expected {self.low} to {self.high}")
+        if self.step is not None:
+            raise ValueError(f"found {shown(value)}, expected {self.low} plus a multiple of {self.step}")
+        return float(value) + 0.0
 
     def decode(self, u: float) -> float:
         if (size := self.size) is not None:
-            return self.grid_value(_cell(u, size), 0)
+            return self.grid_value(cell(u, size), 0)
         if self.log:
             value = math.exp((1 - u) * math.log(self.low) + u * math.log(self.high))
         else:
@@ -184,7 +219,7 @@ class Float(_Range):
 
     def encode(self, value: float) -> float:
         if (size := self.size) is not None:
-            return (self.grid_index(value, 0) + 0.5) / size
+            return middle(self.grid_index(value, 0), size)
         if self.log:
             low, high, value = math.log(self.low), math.log(self.high), math.log(value)
         else:
@@ -195,27 +230,24 @@ class Float(_Range):
         return points if (size := self.size) is None else size
 
     def grid_value(self, index: int, points: int) -> float:
-        if self.step is not None and self.low != self.high:
-            return float(_decimal(self.low) + index * _decimal(self.step))
-        if index == 0 and self.grid_size(points) > 1:
-            return self.low
-        if self.grid_size(points) == 1:
-            return self.low if self.low == self.high else self.decode(0.5)
-        if index == points - 1:
-            return self.high
-        value = self.decode(index / (points - 1))
-        return float(f"{value:.12g}")  # 0.01 rather than 0.010000000000000002
+        if self._lattice is not None:
+            first, gap, _ = self._lattice
+            return float(first + index * gap)
+        u = index / (points - 1) if points > 1 else 0.5
+        if u in (0.0, 1.0):
+            return self.high if u else self.low
+        value = self.decode(u)
+        short = float(f"{value:.12g}")  # 0.01 rather than 0.010000000000000002
+        return short if abs(self.encode(short) - u) * points < 1e-6 else value
 
     def grid_index(self, value: float, points: int) -> int:
-        if self.step is not None and self.low != self.high:
-            index = round((_decimal(float(value)) - _decimal(self.low)) / _decimal(self.step))
-            return min(max(index, 0), cast("int", self.size) - 1)
-        if self.grid_size(points) == 1:
-            return 0
+        if self._lattice is not None:
+            first, gap, size = self._lattice
+            return min(max(round((exact(value) - first) / gap), 0), size - 1)
         return round(self.encode(value) * (points - 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Int(_Range):
     """An integer in [low, high].
 
@@ -231,12 +263,8 @@ class Int(_Range):
     log: bool = False
     step: int | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("low", "high", "step"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
-
-    def problem(self) -> str | None:
-        return self._range_problem(integral=True)
+    _kinds = (int,)
+    _expected = "an integer"
 
     @property
     def size(self) -> int:
@@ -245,56 +273,53 @@ class Int(_Range):
     def accept(self, value: Any) -> int:
         value = plain(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"found {value!r} ({type(value).__name__}), expected an integer")
+            raise ValueError(f"found {shown(value)} ({type(value).__name__}), expected an integer")
         if not self.low <= value <= self.high:
-            raise ValueError(f"found {value}, expected {self.low} to {self.high}")
+            raise ValueError(f"found {shown(value)}, expected {self.low} to {self.high}")
         if (value - self.low) % (self.step or 1):
             raise ValueError(f"found {value}, expected {self.low} plus a multiple of {self.step}")
-        return value
+        return int(value)
 
     def _log_edges(self) -> tuple[float, float]:
         # every integer owns the cell half a unit to either side, so that the ends are not drawn too rarely
         return math.log(self.low - 0.5), math.log(self.high + 0.5)
 
     def decode(self, u: float) -> int:
-        if self.log:
+        if self.log and self.low < self.high:
             low, high = self._log_edges()
             return min(max(round(math.exp((1 - u) * low + u * high)), self.low), self.high)
-        return self.low + _cell(u, self.size) * (self.step or 1)
+        return self.low + cell(u, self.size) * (self.step or 1)
 
     def encode(self, value: int) -> float:
-        if self.log:
+        if self.log and self.low < self.high:
             low, high = self._log_edges()
             return (math.log(value) - low) / (high - low)
-        return ((value - self.low) // (self.step or 1) + 0.5) / self.size
+        return middle((value - self.low) // (self.step or 1), self.size)
 
-    def _log_grid(self, points: int) -> list[int]:
-        scale = Float(self.low, self.high, log=True)
-        return sorted({round(scale.grid_value(i, points)) for i in range(points)})
-
-    def _thinned(self, points: int) -> bool:
-        return self.log and self.size > points > 0
+    def _log_grid(self, points: int) -> tuple[int, ...] | None:
+        """The grid of a logarithmic range with more than `points` values; None: the grid is all values."""
+        return log_spaced(self.low, self.high, points) if self.log and self.size > points > 0 else None
 
     def grid_size(self, points: int) -> int:
-        return len(self._log_grid(points)) if self._thinned(points) else self.size
+        return self.size if (grid := self._log_grid(points)) is None else len(grid)
 
     def grid_value(self, index: int, points: int) -> int:
-        return self._log_grid(points)[index] if self._thinned(points) else self.low + index * (self.step or 1)
+        grid = self._log_grid(points)
+        return self.low + index * (self.step or 1) if grid is None else grid[index]
 
     def grid_index(self, value: int, points: int) -> int:
-        if not self._thinned(points):
+        if (grid := self._log_grid(points)) is None:
             return (value - self.low) // (self.step or 1)
-        grid = self._log_grid(points)
         return min(range(len(grid)), key=lambda i: abs(math.log(grid[i] / value)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice(Domain):
     """One of a list of options.
 
     Args:
         options: distinct values: None, bool, int, finite float, str, or lists, tuples and dicts of these.
-            Compared with their type: 1, 1.0 and True are three options.
+            Compared with their type: 1, 1.0 and True are three options (but a list equals a tuple).
         ordered: the options have an order that a searcher may use.
     """
 
@@ -302,67 +327,61 @@ class Choice(Domain):
     ordered: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.options, Iterable) and not isinstance(self.options, (str, bytes)):
+        super().__post_init__()
+        if isinstance(self.options, Iterable) and not isinstance(self.options, (str, bytes, Mapping, Set)):
             object.__setattr__(self, "options", tuple(plain(option) for option in self.options))
 
     def problem(self) -> str | None:
+        if isinstance(self.options, Set):
+            return f"options are the set {shown(self.options)}, whose order changes between runs: use a list"
         if not isinstance(self.options, tuple):
-            return f"options are {self.options!r}, expected a list of values"
+            return f"options are {shown(self.options)}, expected a list of values"
         if not self.options:
             return "no options: list at least one"
+        if not isinstance(self.ordered, bool):
+            return f"ordered is {shown(self.ordered)}, expected True or False"
         for option in self.options:
             if (reason := not_json(option)) is not None:
-                return f"option {option!r} {reason}"
-        first: dict[str, Any] = {}
-        for option in self.options:
-            text = canonical(option)
-            if text in first:
-                return f"option {option!r} is listed twice: options must differ"
-            first[text] = option
+                return f"option {shown(option)} {reason}"
+        if len(self._index) < len(self.options):
+            twice = next(option for i, option in enumerate(self.options) if self._index[canonical(option)] != i)
+            return f"option {shown(twice)} is listed twice: options must differ"
         return None
 
     @property
     def size(self) -> int:
         return len(self.options)
 
-    def _index(self, value: Any) -> int:
-        table = self.__dict__.get("_table")
-        if table is None:  # built once: a million options are looked up, not scanned
-            table = {canonical(option): index for index, option in enumerate(self.options)}
-            object.__setattr__(self, "_table", table)
-        try:
-            return int(table[canonical(plain(value))])
-        except (KeyError, TypeError, ValueError):
-            shown = ", ".join(repr(option) for option in self.options[:12])
-            more = f", ... ({len(self.options)} options)" if len(self.options) > 12 else ""
-            kind = type(value).__name__
-            raise ValueError(f"found {value!r} ({kind}), expected one of {shown}{more}") from None
+    @functools.cached_property
+    def _index(self) -> dict[str, int]:
+        return {canonical(option): i for i, option in enumerate(self.options)}  # a million are looked up, not scanned
 
     def accept(self, value: Any) -> Any:
-        return self.options[self._index(value)]
+        return self.grid_value(self.grid_index(value, 0), 0)
 
     def decode(self, u: float) -> Any:
-        return self.options[_cell(u, len(self.options))]
+        return self.grid_value(cell(u, self.size), 0)
 
     def encode(self, value: Any) -> float:
-        return (self._index(value) + 0.5) / len(self.options)
+        return middle(self.grid_index(value, 0), self.size)
 
     def grid_size(self, points: int) -> int:
-        return len(self.options)
+        return self.size
 
     def grid_value(self, index: int, points: int) -> Any:
-        return self.options[index]
+        return plain(self.options[index])  # a copy: whoever changes a list changes no option
 
     def grid_index(self, value: Any, points: int) -> int:
-        return self._index(value)
+        try:
+            return self._index[canonical(plain(value))]
+        except (KeyError, TypeError, ValueError):
+            listed = ", ".join(shown(option) for option in self.options[:12])
+            more = f", ... ({self.size} options)" if self.size > 12 else ""
+            found = f"{shown(value)} ({type(value).__name__})"
+            raise ValueError(f"found {found}, expected one of {listed}{more}") from None
 
     def _json(self) -> dict[str, Any]:
         return {"options": [tag(option) for option in self.options]} | ({"ordered": True} if self.ordered else {})
-
-
-def _cell(u: float, size: int) -> int:
-    """Which of `size` equal cells of [0, 1) holds u; exact for sizes beyond 2^53, where floats round."""
-    return min(int(u * 2**53) * size >> 53, size - 1)
 
 
 _KEYS = {
@@ -375,10 +394,10 @@ _KEYS = {
 def domain_from_json(data: Mapping[str, Any]) -> Domain:
     """The inverse of `Domain.to_json`; raises ValueError with the reason for anything else."""
     kind = data.get("type")
-    if kind not in _KEYS:
-        raise ValueError(f"type is {kind!r}, expected one of {', '.join(map(repr, _KEYS))}")
-    if unknown := sorted(set(data) - {"type", *_KEYS[kind]}):
-        raise ValueError(f"unknown key {unknown[0]!r} of a {kind}, expected {', '.join(_KEYS[kind])}")
+    if not isinstance(kind, str) or kind not in _KEYS:
+        raise ValueError(f"type is {shown(kind)}, expected one of {', '.join(map(repr, _KEYS))}")
+    if unknown := [key for key in data if key != "type" and key not in _KEYS[kind]]:
+        raise ValueError(f"unknown key {shown(unknown[0])} of a {kind}, expected {', '.join(_KEYS[kind])}")
     required = ("options",) if kind == "choice" else ("low", "high")
     if missing := [key for key in required if key not in data]:
         raise ValueError(f"a {kind} needs {missing[0]!r}")

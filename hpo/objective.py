@@ -59,6 +59,10 @@ class Objective(ABC):
     def describe(self) -> dict[str, Any]:
         """JSON that identifies the objective: a study is refused when resumed under another one."""
 
+    def source(self) -> str | None:
+        """Hash of the code that a user may change between runs, which is warned about; None without such code."""
+        return None
+
     @abstractmethod
     def start(self, job: Job) -> Run:
         """A run of the trial, before its first epoch."""

@@ -146,6 +146,10 @@ class Searcher(ABC):
         """Whether trial `number` has been asked for and not been told."""
         return number in self._pending
 
+    def reached(self, number: int) -> int:
+        """Epochs that trial `number` was trained when it was last told; 0 for one that never was."""
+        return self._reached.get(number, 0)
+
     # -- asking
 
     def ask(self, n: int) -> list[Proposal]:

@@ -1,0 +1,1 @@
+"""Executors: whatever runs jobs, behind one interface."""

@@ -1,0 +1,1 @@
+"""The shared objective: a small neural network trained on synthetic data, every technique a hyperparameter."""

@@ -1,0 +1,251 @@
+"""`search` and `create_study`: from an objective and a space to a study with its trials."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo.driver import Driver
+from hpo.environment import changed, environment
+from hpo.errors import ConflictError, Interrupt, UsageError
+from hpo.loop import Ending, run
+from hpo.objective import Objective
+from hpo.progress import Display
+from hpo.registry import make_searcher
+from hpo.resolve import MAX_TRIALS, resolve_objective, seconds, whole
+from hpo.searcher import Searcher
+from hpo.signals import SIGINT_EXIT, listening
+from hpo.space import Space
+from hpo.store import Store
+from hpo.store.reader import StudyRow
+from hpo.study import Study
+from hpo.study_spec import MAX_SEED, StudySpec
+from hpo.values import canonical
+
+MAX_BATCH = 100_000
+
+
+def search(
+    objective: Objective | Callable[..., Any] | str | None = None,
+    space: Space | Mapping[str, Any] | None = None,
+    searcher: str | type[Searcher] | Searcher = "tpe",
+    trials: int = 50,
+    epochs: int | None = None,
+    timeout: float | str | None = None,
+    seed: int = 0,
+    direction: str | None = None,
+    batch: int | None = None,
+    initial: Sequence[Mapping[str, Any]] | None = None,
+    store: str | Path | None = None,
+    name: str | None = None,
+    progress: bool = True,
+) -> Study:
+    """Search for the best hyperparameters; every trial is stored, and an interrupted search can be resumed.
+
+    Args:
+        objective: what is optimised: a function (see `hpo.FunctionObjective`), an Objective, a registered name
+            or "module:function"; None: train a SimpleNN on synthetic classification data.
+        space: the hyperparameters: a `Space` or a dict of name to domain; None: the objective's own.
+        searcher: a name (`hpo searchers` lists them), a Searcher class, or an instance with its settings.
+        trials: the budget in full trainings: `trials` x `epochs` epochs, which halving spends on more, shorter
+            trials; 0 only creates the study.
+        epochs: the most that one trial trains; None: the objective's default.
+        timeout: wall clock of this call, in seconds or as a text such as "2h".
+        seed: determines every trial, in [0, 2^64).
+        direction: "maximize" or "minimize"; a function needs it, the shared objective's metric has it.
+        batch: proposals a round; None: the searcher's default. More is faster, fewer use results sooner.
+        initial: configurations that are tried first; hyperparameters left out take their defaults.
+        store: the store's file; None: `HPO_STORE`, else `hpo.db` in the working directory.
+        name: of the study; an existing one of the same specification goes on to the total of `trials`. None: a
+            new study, named after objective, searcher and seed.
+        progress: whether to show it on stderr.
+
+    Returns:
+        The study.
+
+    Raises:
+        HpoError: of the kind that says what is wrong, before the first trial; see `hpo.errors`.
+        KeyboardInterrupt: after Ctrl-C, with everything saved.
+    """
+    found = resolve_objective(objective, direction)
+    spec = specify(found, space, searcher, epochs=epochs, seed=seed, batch=batch)
+    whole("trials", trials, 0, MAX_TRIALS)
+    limit = seconds(timeout)
+    study = _open(found, spec, trials, initial or (), store, name)
+    go_on(study, found, trials=trials, timeout=limit, progress=progress)
+    return study
+
+
+def create_study(
+    space: Space | Mapping[str, Any],
+    searcher: str | type[Searcher] | Searcher = "tpe",
+    *,
+    direction: str,
+    epochs: int | None = None,
+    seed: int = 0,
+    initial: Sequence[Mapping[str, Any]] | None = None,
+    store: str | Path | None = None,
+    name: str | None = None,
+) -> Study:
+    """A study without an objective, for `study.ask()` and `study.tell(number, value)`; arguments as in `search`."""
+    found = _ByHand(has_epochs=epochs is not None)
+    resolve_objective(found, direction)
+    spec = specify(found, space, searcher, epochs=epochs, seed=seed, batch=1)
+    return _open(found, spec, None, initial or (), store, name)
+
+
+def specify(
+    objective: Objective,
+    space: Space | Mapping[str, Any] | str | None,
+    searcher: str | type[Searcher] | Searcher,
+    *,
+    epochs: int | None,
+    seed: int,
+    batch: int | None,
+    settings: Mapping[str, Any] | None = None,
+) -> StudySpec:
+    """The validated specification of a study; everything that cannot work together is refused here."""
+    whole("seed", seed, 0, MAX_SEED - 1)
+    if batch is not None:
+        whole("batch", batch, 1, MAX_BATCH)
+    epochs = _epochs(objective, epochs)
+    if space is None or isinstance(space, str):
+        own = objective.space(space or "default")
+        if own is None:
+            missing = "give space={...}" if space is None else f"it has no space called {space!r}"
+            raise UsageError(f"objective {objective.name!r} needs a search space: {missing}")
+        space = own
+    space = Space(space)
+    objective.check_space(space)
+    kind, unbound = make_searcher(searcher, settings)
+    assert objective.direction is not None
+    bound = unbound.bind(space, direction=objective.direction, seed=seed, epochs=epochs)
+    return StudySpec(
+        objective=objective.describe(),
+        space=space,
+        searcher=kind,
+        settings=unbound.settings(),
+        direction=objective.direction,
+        seed=seed,
+        batch=bound.default_batch if batch is None else batch,
+        epochs=epochs,
+    )
+
+
+def go_on(
+    study: Study, objective: Objective, *, trials: int | None, timeout: float | str | None, progress: bool
+) -> Ending:
+    """Drive a study to its budget; the objective must be the study's own."""
+    if objective.describe() != study.spec.objective:
+        raise ConflictError(
+            f"study {study.name!r} was made with objective {canonical(study.spec.objective)}, now "
+            f"{canonical(objective.describe())}: give the same one, or start a new study"
+        )
+    limit = seconds(timeout)
+    store = Store(study.path, "write")
+    store.db.check()
+    row = store.study(study.name)
+    _warn(row, objective, store)
+    budget = row.trials if trials is None else whole("trials", trials, 0, MAX_TRIALS)
+    display = Display(enabled=progress)
+    with listening(display.note) as stop:
+        driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.device())
+        executor = objective.executor()
+        try:
+            display.begin(driver, objective)
+            ending = run([driver], executor, display, stop, limit)
+        except Interrupt as interrupt:
+            display.end(driver, Ending.STOPPED)
+            if interrupt.exit_code == SIGINT_EXIT:
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            executor.close()
+            driver.close()
+            store.close()
+    display.end(driver, ending)
+    if ending is Ending.STOPPED:
+        raise KeyboardInterrupt
+    return ending
+
+
+def _open(
+    objective: Objective,
+    spec: StudySpec,
+    trials: int | None,
+    initial: Sequence[Mapping[str, Any]],
+    path: str | Path | None,
+    name: str | None,
+) -> Study:
+    """The new study, or the existing one of this name and specification."""
+    first = [spec.space.validate(params, f"initial[{i}]") for i, params in enumerate(initial)]
+    if (name is not None and not name.isprintable()) or name == "":
+        raise UsageError(f"study name {name!r}: expected printable text of at least one character")
+    store = Store(path, "create")
+    row = store.create_study(
+        name or f"{objective.name}-{spec.searcher.replace(':', '-')}-{spec.seed}",
+        spec.to_json(),
+        trials=trials,
+        source=objective.source(),
+        initial=first,
+        if_taken="return" if name is not None else "number",
+    )
+    _same(row, spec, first, store)
+    return Study(store, row)
+
+
+def _same(row: StudyRow, spec: StudySpec, initial: Sequence[Mapping[str, Any]], store: Store) -> None:
+    lines = spec.differences(StudySpec.from_json(row.spec))
+    stored = [dict(trial.params) for trial in store.trials(row.id, limit=len(initial))]
+    if canonical(stored) != canonical(list(initial)):
+        lines.append(f"initial: stored {canonical(stored)}, now {canonical(list(initial))}")
+    if lines:
+        raise ConflictError(
+            f"study {row.name!r} in store {store.path} has another specification; use another name, or the stored "
+            "one:\n  " + "\n  ".join(lines)
+        )
+
+
+def _warn(row: StudyRow, objective: Objective, store: Store) -> None:
+    if row.source is not None and (source := objective.source()) is not None and source != row.source:
+        warnings.warn(
+            f"study {row.name!r}: the source of {objective.name!r} has changed since the study was made: old and new "
+            "trials may not be comparable",
+            stacklevel=4,
+        )
+    runs = store.environments(row.id)
+    if runs and (lines := changed(runs[-1], environment(objective.device()))):
+        warnings.warn(
+            f"study {row.name!r} goes on in another environment ({'; '.join(lines)}): "
+            "trials may differ from those of one uninterrupted run",
+            stacklevel=4,
+        )
+
+
+def _epochs(objective: Objective, epochs: int | None) -> int | None:
+    if not objective.has_epochs:
+        if epochs is not None:
+            raise UsageError(
+                f"epochs is {epochs}, but objective {objective.name!r} has no epochs: leave it out, or make the "
+                "objective a generator or f(params, epochs)"
+            )
+        return None
+    epochs = objective.default_epochs if epochs is None else epochs
+    if epochs is None:
+        raise UsageError(f"objective {objective.name!r} trains in epochs: give epochs=, the most that one trial trains")
+    return whole("epochs", epochs, 1, MAX_TRIALS)
+
+
+class _ByHand(Objective):
+    """The objective of a study that is asked and told by hand."""
+
+    name = "study"
+
+    def __init__(self, has_epochs: bool) -> None:
+        self.has_epochs = has_epochs
+
+    def describe(self) -> dict[str, Any]:
+        return {"by_hand": True}
+
+    def start(self, job: Any) -> Any:
+        raise UsageError("a study made for asking and telling by hand has no objective to run")

@@ -1,0 +1,142 @@
+"""One study's side of the loop: searcher, budget and open round, kept in step with the store."""
+
+from collections.abc import Sequence
+
+from hpo.environment import environment
+from hpo.errors import LockedError
+from hpo.store import Store
+from hpo.store.reader import StudyRow
+from hpo.study_spec import StudySpec
+from hpo.trial import Job, Outcome, Proposal
+
+
+class Driver:
+    """The only writer of a study while it lives: holds the study's lock.
+
+    Its state is a fold over the stored events, so a driver made after a crash goes on where the last one was.
+
+    Args:
+        store: opened for writing.
+        row: the study.
+        trials: budget in full trainings from now on; None: unlimited (asked and told by hand).
+        restarts: whether each evaluation of the objective starts anew, and so is charged all its epochs.
+        device: noted in the store.
+
+    Raises:
+        LockedError: another process drives the study.
+    """
+
+    def __init__(
+        self, store: Store, row: StudyRow, *, trials: int | None, restarts: bool = False, device: str = "by hand"
+    ) -> None:
+        self.store = store
+        self.study = row.id
+        self.name = row.name
+        self.spec = StudySpec.from_json(row.spec)
+        self.trials = trials
+        self._restarts = restarts
+        self._lock = store.driver_lock(row.id)
+        if not self._lock.acquire():
+            owner = store.study(row.name)
+            raise LockedError(
+                f"study {row.name!r} is being driven by process {owner.owner_pid} on host {owner.owner_host}: "
+                "wait for it to end, or use another name"
+            )
+        try:
+            store.begin_run(row.id, trials, environment(device))
+            self.searcher = self.spec.bound_searcher()
+            self._fold()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _fold(self) -> None:
+        for event in self.store.history(self.study):
+            if event.kind == "told":
+                self.searcher.tell(event.outcomes)
+            elif event.n > 0:
+                self.searcher.replay(event.n, event.proposals)
+        self.charged = self.store.charged(self.study)
+        self._enqueued = bool(self.store.pending(self.study, 1))
+        jobs, outcomes = self.store.open_round(self.study, self.spec.trial_epochs)
+        self._jobs = {job.evaluation: job for job in jobs}
+        self._outcomes = {outcome.evaluation: outcome for outcome in outcomes}
+
+    @property
+    def budget(self) -> int | None:
+        """Epochs that may be spent in all."""
+        return None if self.trials is None else self.trials * self.spec.trial_epochs
+
+    @property
+    def outstanding(self) -> list[Job]:
+        """Jobs of the open round that have not ended; after a restart they run again."""
+        return list(self._jobs.values())
+
+    def ask(self, n: int | None = None) -> list[Job]:
+        """Begin a round: its jobs, stored as begun. None when the budget is spent or the searcher is exhausted."""
+        n = self.spec.batch if n is None else n
+        enqueued = self._ask_enqueued(n)
+        if enqueued:
+            return self._begin(0, enqueued)
+        if self._enqueued:  # the budget does not reach them: neither does it reach anything else
+            return []
+        proposals = self._affordable(self.searcher.propose(n))
+        if not proposals:
+            return []
+        jobs = self._begin(n, proposals)
+        self.searcher.accept(proposals)
+        return jobs
+
+    def record(self, outcomes: Sequence[Outcome], *, tell_at_once: bool = False) -> None:
+        """Store outcomes, in one transaction.
+
+        The searcher is told when the round is complete, so that the order of arrival changes nothing; by hand
+        there are no rounds, and it is told at once.
+        """
+        for outcome in outcomes:
+            self._outcomes[outcome.evaluation] = outcome
+            del self._jobs[outcome.evaluation]
+        told = sorted(self._outcomes) if tell_at_once or not self._jobs else []
+        self.store.record(self.study, outcomes, self.spec.trial_epochs, told)
+        self.charged += sum(outcome.charged for outcome in outcomes)
+        if told:
+            self.searcher.tell([self._outcomes.pop(evaluation) for evaluation in told])
+
+    def cancel(self) -> None:
+        """Store that what is outstanding was stopped; it runs again on resume."""
+        if self._jobs:
+            self.store.cancel(self.study, self.outstanding)
+
+    def close(self) -> None:
+        """Give up the study, so that others may drive it."""
+        self._lock.release()
+
+    def _begin(self, n: int, proposals: Sequence[Proposal]) -> list[Job]:
+        jobs = self.store.start(self.study, n, proposals, self.spec.seed, self.spec.trial_epochs)
+        self._jobs |= {job.evaluation: job for job in jobs}
+        return jobs
+
+    def _ask_enqueued(self, n: int) -> list[Proposal]:
+        if not self._enqueued:
+            return []
+        trials = self.store.pending(self.study, n)
+        self._enqueued = bool(trials)
+        epochs = self.spec.trial_epochs
+        return self._affordable([Proposal(trial.params, epochs, continues=trial.number) for trial in trials])
+
+    def _affordable(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """The beginning of `proposals` that the budget reaches, with what is outstanding already spent."""
+        if self.budget is None:
+            return list(proposals)
+        left = self.budget - self.charged - sum(self._cost(job.start, job.target) for job in self._jobs.values())
+        kept: list[Proposal] = []
+        for proposal in proposals:
+            start = 0 if proposal.continues is None else self.searcher.reached(proposal.continues)
+            left -= self._cost(start, proposal.epochs or self.spec.trial_epochs)
+            if left < 0:
+                break
+            kept.append(proposal)
+        return kept
+
+    def _cost(self, start: int, target: int) -> int:
+        return target if self._restarts else target - start

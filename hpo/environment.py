@@ -1,0 +1,49 @@
+"""What a study's results may depend on besides its specification; no host name, user or path."""
+
+import platform
+import subprocess
+from importlib import metadata
+from typing import Any
+
+PACKAGES = ("hpo-arena", "torch", "numpy", "scikit-learn", "optuna", "scipy")
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions, platform, device and the git commit of the working directory, if it is in a repository."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": versions,
+        "device": device,
+        "git_commit": _git_commit(),
+    }
+
+
+def changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Which of the things that can change results differ: `torch 2.12.0 -> 2.13.0`."""
+    lines = []
+    for package, version in now["packages"].items():
+        if (old := before["packages"].get(package)) != version:
+            lines.append(f"{package} {old} -> {version}")
+    lines += [f"{key} {before[key]} -> {now[key]}" for key in ("platform", "device") if before[key] != now[key]]
+    return lines
+
+
+def _git_commit() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607  (whichever git the user has)
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None

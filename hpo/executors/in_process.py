@@ -1,0 +1,122 @@
+"""Jobs one after another in this process, epoch by epoch; paused trials stay in memory."""
+
+import math
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from hpo.errors import Interrupt
+from hpo.executors.base import Event, Executor
+from hpo.executors.ending import Spent, failed, succeeded
+from hpo.objective import Objective, Run, Step
+from hpo.trial import Job, Outcome, Progress, State
+
+MAX_PAUSED = 4096  # trials kept in memory; one that fell out is trained again from its seed when promoted
+
+
+class InProcessExecutor(Executor):
+    """Runs jobs of one objective in the order they were submitted.
+
+    Args:
+        objective: what the jobs train.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._waiting: deque[Job] = deque()
+        self._running: _Running | None = None
+        self._paused: OrderedDict[tuple[int, int], tuple[Run, Step | None]] = OrderedDict()
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """See `Executor.submit`."""
+        self._waiting.extend(jobs)
+
+    def wait(self, timeout: float) -> list[Event]:
+        """See `Executor.wait`; events of `timeout` seconds come together, so that they are stored together."""
+        deadline = time.monotonic() + timeout
+        events: list[Event] = []
+        while self._waiting or self._running:
+            if self._running is None:
+                self._running = self._begin(self._waiting.popleft())
+            event = self._running.step()
+            if event is not None:
+                events.append((self._running.job, event))
+            if isinstance(event, Outcome):
+                self._end(self._running, event)
+                self._running = None
+            if time.monotonic() >= deadline:
+                break
+        return events
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """See `Executor.cancel`."""
+        dropped = {(job.study, job.evaluation) for job in jobs}
+        self._waiting = deque(job for job in self._waiting if (job.study, job.evaluation) not in dropped)
+        if self._running is not None and (self._running.job.study, self._running.job.evaluation) in dropped:
+            self._running.run.close()
+            self._running = None
+
+    def close(self) -> None:
+        """Close every run that is kept."""
+        for run, _ in self._paused.values():
+            run.close()
+        self._paused.clear()
+
+    def _begin(self, job: Job) -> "_Running":
+        run, last = self._paused.pop((job.study, job.number), (None, None))
+        if run is None:
+            run = self._objective.start(job)  # a new trial, or one whose run was lost: trained again, uncharged
+        return _Running(job, run, last, self._objective.restarts)
+
+    def _end(self, running: "_Running", outcome: Outcome) -> None:
+        job = running.job
+        if outcome.state != State.DONE or job.target >= job.epochs:
+            running.run.close()
+            return
+        self._paused[job.study, job.number] = (running.run, running.last)
+        if len(self._paused) > MAX_PAUSED:
+            _, (run, _) = self._paused.popitem(last=False)
+            run.close()
+
+
+class _Running:
+    """The job under way."""
+
+    def __init__(self, job: Job, run: Run, last: Step | None, restarts: bool) -> None:
+        self.job = job
+        self.run = run
+        self.last = last
+        self._restarts = restarts
+        self._steps: Iterator[Step] | None = None
+        self._curve: dict[str, list[float]] = {}
+        self._seconds = 0.0
+
+    def step(self) -> Progress | Outcome | None:
+        """Train for one step; None while epochs that were charged before are trained again."""
+        begin = time.perf_counter()
+        try:
+            if self._steps is None:
+                self._steps = self.run.advance(self.job.target)
+            step = next(self._steps, None)
+            if step is None and self.last is None:
+                raise ValueError("the objective ended without yielding a value")
+        except Interrupt:
+            raise
+        except BaseException as error:  # SystemExit and KeyboardInterrupt of an objective fail its trial, not the run
+            self._seconds += time.perf_counter() - begin
+            return failed(self.job, error, self._spent(failing=True))
+        self._seconds += time.perf_counter() - begin
+        if step is not None:
+            self.last = step
+            if step.epoch > self.job.start:
+                for name, value in step.metrics.items():
+                    self._curve.setdefault(name, []).append(value)
+            if math.isfinite(step.value) and step.epoch < self.job.target:
+                return Progress(self.job, step.epoch, step.metrics) if step.epoch > self.job.start else None
+        assert self.last is not None
+        return succeeded(self.job, self.last.value, self._spent())
+
+    def _spent(self, failing: bool = False) -> Spent:
+        epoch = max(self.last.epoch if self.last is not None else 0, self.job.start)
+        charged = min(epoch + failing, self.job.target) - self.job.start
+        return Spent(epoch, self.job.target if self._restarts else charged, self._seconds, self._curve)

@@ -1,0 +1,68 @@
+"""Optuna's distributions for the domains that Optuna can express; the others are refused with the reason.
+
+Optuna's categories are told apart by plain `==`, so that 1, 1.0 and True are one, and know no order; it computes
+with integers as floats, and finds out whether a value belongs to a stepped range by dividing floats.
+"""
+
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hpo.domains import Choice, Domain, Float, Int
+from hpo.errors import SpaceError
+from hpo.space import Space
+
+MAX_STEPS = 10**7  # of a step in its range's greatest magnitude: Optuna allows an error of 1e-8 of a step
+MAX_INT = 2**53  # beyond it, floats skip integers
+
+
+def distribution(name: str, domain: Domain) -> BaseDistribution:
+    """The Optuna distribution that has exactly the values of `domain`, with the same scale.
+
+    Raises:
+        SpaceError: naming the hyperparameter and why Optuna cannot express it.
+    """
+    if (reason := _obstacle(domain)) is not None:
+        raise SpaceError(f"hyperparameter {name!r} has no Optuna distribution: {reason}")
+    if isinstance(domain, Float):
+        return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    if isinstance(domain, Int):
+        return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step or 1)
+    assert isinstance(domain, Choice)
+    return CategoricalDistribution(domain.options)
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Name to distribution for all of `space`; its conditions have no place in them.
+
+    Raises:
+        SpaceError: for the first hyperparameter that Optuna cannot express.
+    """
+    return {name: distribution(name, domain) for name, domain in space.items()}
+
+
+def _obstacle(domain: Domain) -> str | None:
+    """Why Optuna cannot express `domain`, or None."""
+    if isinstance(domain, Choice):
+        return "its categories have no order, and this Choice is ordered" if domain.ordered else _mixed(domain.options)
+    if isinstance(domain, Int):
+        if max(abs(domain.low), abs(domain.high)) > MAX_INT:
+            return f"it computes with floats, which skip integers beyond 2^53, and the range ends at {domain.high}"
+        return None
+    if isinstance(domain, Float):
+        reach = max(abs(domain.low), abs(domain.high))
+        if domain.step is not None and reach / domain.step > MAX_STEPS:
+            return f"step = {domain.step} is too fine beside {reach} for its test of membership"
+        return None
+    return f"{type(domain).__name__} is not Float, Int or Choice"
+
+
+def _mixed(options: tuple[Any, ...]) -> str | None:
+    first: dict[Any, Any] = {}
+    for option in options:
+        if option is not None and not isinstance(option, (bool, int, float, str)):
+            return f"option {option!r} is a {type(option).__name__}, expected None, bool, int, float or str"
+        if option in first:
+            return f"options {first[option]!r} and {option!r} are equal to it, since it compares without the type"
+        first[option] = option
+    return None

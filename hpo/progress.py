@@ -1,0 +1,141 @@
+"""What a run shows on stderr: a live line in a terminal, a line every 10 % elsewhere."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from hpo.driver import Driver
+from hpo.loop import Ending
+from hpo.objective import Objective
+from hpo.text import number, shown
+from hpo.trial import Outcome, Progress, State
+
+REFRESH_SECONDS = 0.2
+
+
+class Display:
+    """Shows one run; a watcher of the loop.
+
+    Args:
+        enabled: whether anything is shown at all.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        self._enabled = enabled
+        self._live: Any = None
+        self._started = time.monotonic()
+        self._ended = 0  # evaluations in this run
+        self._trials = 0
+        self._failed = 0
+        self._partial: dict[int, int] = {}  # evaluation -> epochs newly trained so far
+        self._best: tuple[int, float] | None = None  # (epochs, signed value)
+        self._tenths = 0
+        self._first_failure = True
+
+    def note(self, line: str) -> None:
+        """Show a line of its own."""
+        if not self._enabled:
+            return
+        if self._live is not None:
+            self._live.console.print(line, markup=False, highlight=False)
+        else:
+            print(shown(line), file=sys.stderr, flush=True)
+
+    def begin(self, driver: Driver, objective: Objective) -> None:
+        """Show what was found and how it goes on."""
+        spec = driver.spec
+        self._sign = 1.0 if spec.direction == "maximize" else -1.0
+        self._trials = sum(driver.store.counts(driver.study).values()) - len(driver.store.pending(driver.study, -1))
+        self._trials -= len(driver.outstanding)
+        best = driver.store.best(driver.study, spec.direction)
+        if best is not None and best.value is not None:
+            self._best = (best.epochs, self._sign * best.value)
+        found = "new" if not self._trials and not driver.outstanding else f"found with {self._trials} trials"
+        if driver.outstanding:
+            found += f", {len(driver.outstanding)} interrupted run again"
+        default = driver.searcher.default_batch
+        why = (
+            f"{spec.searcher}'s default"
+            if spec.batch == default
+            else f"asked for; {spec.searcher}'s default is {default}"
+        )
+        self.note(
+            f"study {driver.name}: {found}; {self._done(driver)}; batch {spec.batch} ({why}); "
+            f"device {objective.device()}; store {driver.store.path}"
+        )
+        self._tenths = self._tenth(driver)
+        if self._enabled and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self._live.start()
+        self._shown_at = 0.0
+
+    def progress(self, driver: Driver, event: Progress) -> None:
+        """See `loop.Watcher`."""
+        self._partial[event.job.evaluation] = event.epoch - event.job.start
+        self._refresh(driver)
+
+    def outcomes(self, driver: Driver, outcomes: Sequence[Outcome]) -> None:
+        """See `loop.Watcher`."""
+        for outcome in outcomes:
+            self._partial.pop(outcome.evaluation, None)
+            self._ended += 1
+            self._trials += outcome.epochs == outcome.charged or outcome.state == State.FAILED
+            if outcome.state == State.FAILED:
+                self._failed += 1
+                self._report_failure(outcome)
+            elif outcome.value is not None:
+                self._best = max(self._best or (0, 0.0), (outcome.epochs, self._sign * outcome.value))
+        self._refresh(driver)
+
+    def end(self, driver: Driver, ending: Ending) -> None:
+        """Close the live line and say how the run ended."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        how = {
+            Ending.COMPLETE: "exhausted: nothing is left to propose" if driver.searcher.exhausted else "complete",
+            Ending.TIMEOUT: f"time is up; `hpo resume {driver.name}` goes on",
+            Ending.STOPPED: f"stopped, all results are saved; `hpo resume {driver.name}` goes on",
+        }[ending]
+        self.note(f"study {driver.name}: {how}; {self._line(driver)}")
+
+    def _report_failure(self, outcome: Outcome) -> None:
+        if self._first_failure and outcome.error:
+            self._first_failure = False
+            last = outcome.error.strip().splitlines()[-1]
+            self.note(f"trial {outcome.number} failed ({outcome.reason}): {last}; further failures are counted")
+
+    def _refresh(self, driver: Driver) -> None:
+        if self._live is not None:
+            if time.monotonic() - self._shown_at >= REFRESH_SECONDS:
+                self._shown_at = time.monotonic()
+                from rich.text import Text
+
+                self._live.update(Text(self._line(driver)), refresh=True)
+        elif self._tenth(driver) > self._tenths:
+            self._tenths = self._tenth(driver)
+            self.note(self._line(driver))
+
+    def _spent(self, driver: Driver) -> int:
+        return driver.charged + sum(self._partial.values())
+
+    def _tenth(self, driver: Driver) -> int:
+        return 10 * self._spent(driver) // driver.budget if driver.budget else 0
+
+    def _done(self, driver: Driver) -> str:
+        unit = "epochs" if driver.spec.epochs is not None else "trials"
+        return f"{self._spent(driver)}/{driver.budget} {unit}"
+
+    def _line(self, driver: Driver) -> str:
+        seconds = time.monotonic() - self._started
+        best = "none yet" if self._best is None else number(self._sign * self._best[1])
+        parts = [self._done(driver)]
+        if driver.spec.epochs is not None:
+            parts.append(f"{self._trials} trials")
+        rate = self._ended / seconds if seconds > 0 else 0.0
+        parts += [f"best {best}", f"{rate:.3g} trials/s", f"{self._failed} failed"]
+        return ", ".join(parts)

@@ -1,0 +1,225 @@
+"""How studies are read back from a store."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from hpo.errors import NotFoundError, did_you_mean
+from hpo.store import codec
+from hpo.store.database import Database, Row
+from hpo.trial import Job, Outcome, Proposal, State, Trial
+
+RANKED = "('done', 'paused')"  # states of trials that have a value to compare
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A study as stored, without its trials."""
+
+    id: int
+    name: str
+    spec: dict[str, Any]
+    trials: int | None
+    source: str | None
+    created_ms: int
+    owner_host: str | None
+    owner_pid: int | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step of a study's history: what was asked with its proposals, or what was told with its outcomes."""
+
+    kind: Literal["asked", "told"]
+    n: int
+    proposals: tuple[Proposal, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+class Reader:
+    """The half of a store that only reads.
+
+    Args:
+        db: an open database.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.path = db.path
+
+    def studies(self) -> list[StudyRow]:
+        """All studies, oldest first."""
+        return [_study(row) for row in self.db.query("SELECT * FROM studies ORDER BY id")]
+
+    def study(self, name: str | None = None) -> StudyRow:
+        """The study called `name`; None: the latest.
+
+        Raises:
+            NotFoundError: with the nearest known name.
+        """
+        where, parameters = ("WHERE name = ?", (name,)) if name is not None else ("ORDER BY id DESC LIMIT 1", ())
+        rows = self.db.query(f"SELECT * FROM studies {where}", parameters)  # noqa: S608  (two fixed texts)
+        if rows:
+            return _study(rows[0])
+        if name is None:
+            raise NotFoundError(f"store {self.path} has no study yet: `hpo run` makes one")
+        names = [row["name"] for row in self.db.query("SELECT name FROM studies")]
+        raise NotFoundError(f"no study {name!r} in store {self.path}: {did_you_mean(name, names)}")
+
+    def environments(self, study: int) -> list[dict[str, Any]]:
+        """What each run of the study noted about its machine, in order."""
+        rows = self.db.query("SELECT environment FROM runs WHERE study = ? ORDER BY run", (study,))
+        return [json.loads(row["environment"]) for row in rows]
+
+    def history(self, study: int) -> Iterator[Event]:
+        """The study's events in order, each with its proposals or outcomes."""
+        params = {
+            row["number"]: json.loads(row["params"])
+            for row in self.db.stream("SELECT number, params FROM trials WHERE study = ?", (study,))
+        }
+        begun: set[int] = set()
+        for event in self.db.query("SELECT seq, kind, n FROM events WHERE study = ? ORDER BY seq", (study,)):
+            column = event["kind"]
+            rows = self.db.query(
+                f"SELECT * FROM evaluations WHERE study = ? AND {column} = ? ORDER BY id",  # noqa: S608  (CHECKed)
+                (study, event["seq"]),
+            )
+            if column == "told":
+                outcomes = tuple(_outcome(row, params[row["number"]]) for row in rows)
+                yield Event("told", event["n"], outcomes=outcomes)
+                continue
+            proposals = []
+            for row in rows:
+                number = row["number"]
+                known = number in begun or event["n"] == 0  # enqueued trials have their numbers already
+                begun.add(number)
+                info = json.loads(row["info"])
+                proposals.append(Proposal(params[number], row["target"], number if known else None, info))
+            yield Event("asked", event["n"], proposals=tuple(proposals))
+
+    def open_round(self, study: int, epochs: int) -> tuple[list[Job], list[Outcome]]:
+        """What was asked and not told yet: the jobs still to run, and the outcomes that are there."""
+        rows = self.db.query(
+            "SELECT e.*, t.params, t.seed FROM evaluations e JOIN trials t USING (study, number)"
+            " WHERE e.study = ? AND e.told IS NULL ORDER BY e.id",
+            (study,),
+        )
+        jobs, outcomes = [], []
+        for row in rows:
+            params = json.loads(row["params"])
+            if row["state"] in (State.DONE, State.FAILED):
+                outcomes.append(_outcome(row, params))
+            else:
+                jobs.append(
+                    Job(study, row["id"], row["number"], params, row["seed"], row["start"], row["target"], epochs)
+                )
+        return jobs, outcomes
+
+    def pending(self, study: int, limit: int) -> list[Trial]:
+        """Enqueued trials that have not begun, in order."""
+        return self._trials("WHERE study = ? AND state = 'pending' ORDER BY number LIMIT ?", (study, limit))
+
+    def charged(self, study: int) -> int:
+        """Epochs spent so far."""
+        rows = self.db.query("SELECT coalesce(sum(charged), 0) AS n FROM evaluations WHERE study = ?", (study,))
+        return int(rows[0]["n"])
+
+    def counts(self, study: int) -> dict[str, int]:
+        """State to number of trials."""
+        rows = self.db.query("SELECT state, count(*) AS n FROM trials WHERE study = ? GROUP BY state", (study,))
+        return {row["state"]: row["n"] for row in rows}
+
+    def best(self, study: int, direction: str) -> Trial | None:
+        """The best trial among those at the greatest epoch that any reached; the earliest of equals."""
+        order = "DESC" if direction == "maximize" else "ASC"
+        ranked = f"study = ? AND state IN {RANKED} AND value_kind = 'finite'"
+        found = self.db.query(
+            f"SELECT number FROM trials WHERE {ranked} AND epochs ="  # noqa: S608  (fixed texts)
+            f" (SELECT max(epochs) FROM trials WHERE {ranked}) ORDER BY value {order}, number LIMIT 1",
+            (study, study),
+        )
+        return self.trial(study, found[0]["number"]) if found else None
+
+    def trial(self, study: int, number: int) -> Trial:
+        """One trial with its curve, error and info.
+
+        Raises:
+            NotFoundError: there is no such trial.
+        """
+        trials = self.trials(study, first=number, limit=1)
+        if not trials or trials[0].number != number:
+            count = sum(self.counts(study).values())
+            raise NotFoundError(
+                f"no trial {number}: the study has trials 0 to {count - 1}"
+                if count
+                else f"no trial {number}: the study has no trials yet"
+            )
+        return trials[0]
+
+    def trials(self, study: int, first: int = 0, limit: int = -1) -> list[Trial]:
+        """Trials by number from `first` on, with curve, error and info."""
+        trials = self._trials("WHERE study = ? AND number >= ? ORDER BY number LIMIT ?", (study, first, limit))
+        if not trials:
+            return []
+        rows = self.db.stream(
+            "SELECT number, state, target, curve, error, info FROM evaluations"
+            " WHERE study = ? AND number BETWEEN ? AND ? ORDER BY id",
+            (study, trials[0].number, trials[-1].number),
+        )
+        details: dict[int, list[Row]] = {}
+        for row in rows:
+            details.setdefault(row["number"], []).append(row)
+        return [_with_details(trial, details.get(trial.number, [])) for trial in trials]
+
+    def tests(self, study: int) -> list[Row]:
+        """Every use of the test data, in order: number, epochs, metrics."""
+        rows = self.db.query("SELECT number, epochs, metrics FROM tests WHERE study = ? ORDER BY rowid", (study,))
+        return [row | {"metrics": json.loads(row["metrics"])} for row in rows]
+
+    def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
+        rows = self.db.stream(f"SELECT * FROM trials {where}", parameters)  # noqa: S608  (fixed texts)
+        return [
+            Trial(
+                row["number"],
+                json.loads(row["params"]),
+                row["seed"],
+                State(row["state"]),
+                codec.join(row["value"], row["value_kind"]),
+                row["epochs"],
+                seconds=row["seconds"],
+                reason=row["reason"],
+            )
+            for row in rows
+        ]
+
+
+def _study(row: Row) -> StudyRow:
+    return StudyRow(**(row | {"spec": json.loads(row["spec"])}))
+
+
+def _outcome(row: Row, params: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        row["number"],
+        params,
+        State(row["state"]),
+        codec.join(row["value"], row["value_kind"]),
+        row["epochs"],
+        row["charged"],
+        codec.load_curve(row["curve"]),
+        row["seconds"],
+        row["reason"],
+        row["error"],
+        row["id"],
+    )
+
+
+def _with_details(trial: Trial, rows: Sequence[Row]) -> Trial:
+    if not rows:
+        return trial
+    curve: dict[str, list[float]] = {}
+    for row in rows:
+        for name, values in codec.load_curve(row["curve"]).items():
+            curve.setdefault(name, []).extend(values)
+    target = rows[-1]["target"] if rows[-1]["state"] in (State.RUNNING, State.CANCELLED) else None
+    return replace(trial, curve=curve, target=target, error=rows[-1]["error"], info=json.loads(rows[0]["info"]))

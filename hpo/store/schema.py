@@ -1,0 +1,90 @@
+"""The schema of a store: the comments are its data dictionary."""
+
+APPLICATION_ID = 0x48504F41  # "HPOA", in the file's header: says that the file is ours
+VERSION = 1  # user_version; 1: first schema. Until 1.0 another version is refused; migrations start with 1.0.
+
+SCHEMA = """
+-- One search: what is optimised, over which space, by which searcher.
+CREATE TABLE studies (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL UNIQUE,
+    spec        TEXT    NOT NULL,  -- JSON: objective, space, searcher, direction, seed, batch, epochs; never changes
+    trials      INTEGER,           -- budget in full trainings; NULL: no budget, asked and told by hand
+    source      TEXT,              -- hash of the source text of a user's function; a change is warned about
+    created_ms  INTEGER NOT NULL,  -- UTC, for display only: nothing is ordered by time
+    owner_host  TEXT,              -- who drove it last; the lock itself is a file lock of the operating system
+    owner_pid   INTEGER
+) STRICT;
+
+-- One process that drove a study, with what the results may depend on.
+CREATE TABLE runs (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    run         INTEGER NOT NULL,  -- dense from 0
+    started_ms  INTEGER NOT NULL,
+    environment TEXT    NOT NULL,  -- JSON: versions of Python and packages, platform, device, git commit
+    PRIMARY KEY (study, run)
+) STRICT, WITHOUT ROWID;
+
+-- What happened to the searcher, in order: folding over these events rebuilds its state.
+CREATE TABLE events (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    seq         INTEGER NOT NULL,  -- dense from 0
+    kind        TEXT    NOT NULL CHECK (kind IN ('asked', 'told')),
+    n           INTEGER NOT NULL,  -- asked: how many were asked for, 0 for trials the user enqueued; told: how many
+    PRIMARY KEY (study, seq)
+) STRICT, WITHOUT ROWID;
+
+-- One configuration, summed up over its evaluations.
+CREATE TABLE trials (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    number      INTEGER NOT NULL,  -- dense from 0 within the study
+    params      TEXT    NOT NULL,  -- JSON: name to value, active hyperparameters only
+    seed        INTEGER NOT NULL,  -- all randomness of the trial; a function of the study's seed and the number
+    state       TEXT    NOT NULL CHECK (state IN ('pending', 'running', 'paused', 'done', 'failed', 'cancelled')),
+    epochs      INTEGER NOT NULL,  -- trained so far; 1 for an evaluated objective without epochs
+    value       REAL,              -- metric at the last epoch; NULL: none, or NaN (SQLite has no NaN)
+    value_kind  TEXT    CHECK (value_kind IN ('finite', 'nan', 'inf', '-inf')),  -- NULL: there is no value
+    seconds     REAL    NOT NULL,
+    reason      TEXT,              -- of a failure: exception, non_finite, timeout, oom, killed(n), exit(n)
+    PRIMARY KEY (study, number)
+) STRICT, WITHOUT ROWID;
+
+-- Best trial and counts per state without reading the rows.
+CREATE INDEX trials_by_result ON trials (study, state, epochs, value);
+
+-- Training one trial from one epoch to another; successive halving gives a trial several.
+CREATE TABLE evaluations (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    id          INTEGER NOT NULL,  -- dense from 0 within the study, in the order asked
+    number      INTEGER NOT NULL,  -- the trial
+    asked       INTEGER NOT NULL,  -- events.seq that asked for it
+    told        INTEGER,           -- events.seq that told the searcher; NULL: not yet
+    start       INTEGER NOT NULL,  -- epochs trained before
+    target      INTEGER NOT NULL,  -- train up to this epoch
+    info        TEXT    NOT NULL,  -- JSON: why the searcher proposed it
+    state       TEXT    NOT NULL CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
+    epochs      INTEGER NOT NULL,  -- epoch reached
+    charged     INTEGER NOT NULL,  -- epochs newly trained, counted against the budget
+    value       REAL,
+    value_kind  TEXT    CHECK (value_kind IN ('finite', 'nan', 'inf', '-inf')),
+    seconds     REAL    NOT NULL,
+    reason      TEXT,
+    error       TEXT,              -- traceback or explanation of a failure, at most 64 kB
+    curve       TEXT    NOT NULL,  -- JSON: metric to its values after each epoch newly trained; 'nan', 'inf', '-inf'
+    ended_ms    INTEGER,
+    PRIMARY KEY (study, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX evaluations_by_trial ON evaluations (study, number);
+CREATE INDEX evaluations_by_asked ON evaluations (study, asked);
+CREATE INDEX evaluations_by_told ON evaluations (study, told);
+
+-- Each use of the test data, which no searcher sees.
+CREATE TABLE tests (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    number      INTEGER NOT NULL,  -- the trial that was tested
+    epochs      INTEGER NOT NULL,  -- epochs it had been trained
+    metrics     TEXT    NOT NULL,  -- JSON: metric to value on the test data
+    at_ms       INTEGER NOT NULL
+) STRICT;
+"""

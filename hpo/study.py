@@ -1,0 +1,278 @@
+"""A study as its user sees it: results, resume, ask and tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.driver import Driver
+from hpo.errors import NoResultError, UsageError
+from hpo.executors.ending import Spent, succeeded
+from hpo.objective import Objective
+from hpo.resolve import resolve_objective, stored_objective
+from hpo.store import Store
+from hpo.store.reader import StudyRow
+from hpo.study_spec import StudySpec
+from hpo.trial import Job, Outcome, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Study:
+    """A stored study. Reading it never imports its objective.
+
+    Get one from `search`, `create_study` or `load_study`.
+
+    Attributes:
+        name: its name in the store.
+        spec: everything that determines its trials.
+        path: the store's file.
+    """
+
+    def __init__(self, store: Store, row: StudyRow) -> None:
+        self._store = store
+        self._id = row.id
+        self._driver: Driver | None = None  # while it is asked and told by hand
+        self._asked_at: dict[int, float] = {}
+        self.name = row.name
+        self.spec = StudySpec.from_json(row.spec)
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._store.path
+
+    # -- results
+
+    @property
+    def best(self) -> Trial:
+        """The best of the trials at the greatest epoch that any reached.
+
+        Raises:
+            NoResultError: no trial has succeeded.
+        """
+        best = self._store.best(self._id, self.spec.direction)
+        if best is None:
+            raise NoResultError(self._why_no_result())
+        return best
+
+    @property
+    def has_result(self) -> bool:
+        """Whether a trial has succeeded, so that there is a `best`."""
+        return self._store.best(self._id, self.spec.direction) is not None
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The configuration of `best`."""
+        return dict(self.best.params)
+
+    @property
+    def best_value(self) -> float:
+        """The value of `best`."""
+        value = self.best.value
+        assert value is not None
+        return value
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, by number."""
+        return self._store.trials(self._id)
+
+    def trial(self, number: int) -> Trial:
+        """One trial.
+
+        Raises:
+            NotFoundError: there is no such trial.
+        """
+        return self._store.trial(self._id, number)
+
+    def latest(self, count: int) -> list[Trial]:
+        """The last `count` trials, by number."""
+        total = sum(self.counts().values())
+        return self._store.trials(self._id, first=max(0, total - count))
+
+    def counts(self) -> dict[str, int]:
+        """State to number of trials."""
+        return self._store.counts(self._id)
+
+    @property
+    def epochs_spent(self) -> int:
+        """Epochs charged so far."""
+        return self._store.charged(self._id)
+
+    @property
+    def budget(self) -> int | None:
+        """Epochs that may be spent in all; None: asked and told by hand."""
+        trials = self._store.study(self.name).trials
+        return None if trials is None else trials * self.spec.trial_epochs
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a trial: number, state, value, epochs, seconds, then the hyperparameters (missing where inactive)."""
+        import pandas as pd
+
+        columns = ["number", "state", "value", "epochs", "seconds"]
+        rows = [
+            {name: getattr(trial, name) for name in columns} | {"state": str(trial.state), "params": trial.params}
+            for trial in self.trials
+        ]
+        frame = pd.DataFrame([{name: row[name] for name in columns} for row in rows], columns=columns)
+        for name in self.spec.space:
+            # a hyperparameter called like a column of ours gets a prefix rather than hiding it
+            label = f"params.{name}" if name in columns else name
+            frame[label] = [row["params"].get(name) for row in rows]
+        return frame
+
+    # -- going on
+
+    def resume(
+        self,
+        objective: Objective | Callable[..., Any] | None = None,
+        trials: int | None = None,
+        timeout: float | str | None = None,
+        progress: bool = True,
+    ) -> Study:
+        """Go on to a budget of `trials` full trainings in all.
+
+        Args:
+            objective: needed only where the study's own cannot be imported (scripts, notebooks).
+            trials: the new total; None: the study's budget as it is.
+            timeout: seconds of wall clock, or a text such as "2h".
+            progress: whether to show it on stderr.
+
+        Raises:
+            LoadError: the objective cannot be imported.
+            ConflictError: it is another objective than the study's.
+            LockedError: another process drives the study.
+        """
+        from hpo.api import go_on
+
+        self._release()
+        description = self.spec.objective
+        if objective is None:
+            found = stored_objective(description, self.spec.direction)
+        elif isinstance(objective, Objective) or not description.get("batched"):
+            found = resolve_objective(objective, self.spec.direction)
+        else:
+            from hpo.function_objective import FunctionObjective
+
+            found = FunctionObjective(objective, batched=True, direction=self.spec.direction)
+        go_on(self, found, trials=trials, timeout=timeout, progress=progress)
+        return self
+
+    def test(self, objective: Objective | None = None) -> dict[str, float] | None:
+        """Metrics of the best trial on test data that no searcher saw: the very trial, trained again from its seed.
+
+        Every use of the test data is stored; a trial that was tested before is not tested again.
+
+        Returns:
+            Metric name to value; None if the objective has no test data.
+        """
+        best = self.best
+        for use in self._store.tests(self._id):
+            if (use["number"], use["epochs"]) == (best.number, best.epochs):
+                return dict(use["metrics"])
+        if "function" in self.spec.objective or "name" not in self.spec.objective:
+            return None
+        found = objective or stored_objective(self.spec.objective, self.spec.direction)
+        metrics = found.test(best.params, best.seed, best.epochs)
+        if metrics is not None:
+            Store(self.path, "write").record_test(self._id, best, metrics)
+        return metrics
+
+    def tested(self) -> dict[str, float] | None:
+        """The test metrics of the best trial if they are stored; never trains."""
+        best = self.best
+        uses = self._store.tests(self._id)
+        return next((u["metrics"] for u in uses if (u["number"], u["epochs"]) == (best.number, best.epochs)), None)
+
+    # -- by hand
+
+    def ask(self) -> Trial:
+        """The next trial to evaluate; train it to epoch `trial.target`, then call `tell`.
+
+        The study belongs to this process from the first `ask` on until `close`.
+
+        Raises:
+            NoResultError: nothing is left to propose, or nothing before outstanding trials are told.
+        """
+        driver = self._by_hand()
+        jobs = driver.ask(1)
+        if not jobs:
+            why = "tell the trials that are outstanding first" if driver.outstanding else "the space is used up"
+            raise NoResultError(f"study {self.name!r} has nothing to propose now: {why}")
+        self._asked_at[jobs[0].number] = time.monotonic()
+        return self.trial(jobs[0].number)
+
+    def tell(self, number: int, value: float) -> Trial:
+        """Store the value of a trial that `ask` gave; a non-finite value fails it.
+
+        Raises:
+            UsageError: the trial is not outstanding.
+            TypeError: the value is not a number.
+        """
+        from hpo.function_objective import as_value
+
+        driver = self._by_hand()
+        job = next((job for job in driver.outstanding if job.number == number), None)
+        if job is None:
+            open_trials = ", ".join(str(job.number) for job in driver.outstanding) or "none"
+            raise UsageError(f"trial {number} of study {self.name!r} is not outstanding (outstanding: {open_trials})")
+        spent = time.monotonic() - self._asked_at.pop(number, time.monotonic())
+        driver.record([_ended(job, as_value(value, "returned"), spent)], tell_at_once=True)
+        return self.trial(number)
+
+    def close(self) -> None:
+        """Give the study back, so that another process may drive it, and close the store."""
+        self._release()
+        self._store.close()
+
+    def _by_hand(self) -> Driver:
+        if self._driver is None:
+            store = Store(self.path, "write")
+            self._driver = Driver(store, store.study(self.name), trials=None)
+        return self._driver
+
+    def _release(self) -> None:
+        if self._driver is not None:
+            self._driver.close()
+            self._driver = None
+
+    def _why_no_result(self) -> str:
+        counts = self.counts()
+        if not counts.get("failed"):
+            return f"study {self.name!r} has no result yet: `hpo resume {self.name}` goes on"
+        first = next(trial for trial in self.trials if trial.state == "failed")
+        reason = (first.error or first.reason or "").strip().splitlines()[-1]
+        return (
+            f"no trial of study {self.name!r} succeeded, {counts['failed']} failed; the first with: {reason} "
+            f"(`hpo show {self.name} {first.number}` has it all)"
+        )
+
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, {sum(self.counts().values())} trials, store {str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        from hpo.notebook import study_html
+
+        return study_html(self)
+
+
+def _ended(job: Job, value: float, seconds: float) -> Outcome:
+    return succeeded(job, value, Spent(job.target, job.target - job.start, seconds, {}))
+
+
+def load_study(name: str | None = None, store: str | Path | None = None) -> Study:
+    """A stored study, by name; None: the latest.
+
+    Args:
+        name: of the study.
+        store: its file; None: `HPO_STORE`, else `hpo.db` in the working directory.
+
+    Raises:
+        NotFoundError: no such store or study.
+    """
+    opened = Store(store)
+    return Study(opened, opened.study(name))

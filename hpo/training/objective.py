@@ -1,0 +1,86 @@
+"""The shared objective `simplenn`: the accuracy of a small network on synthetic data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hpo.errors import UsageError, did_you_mean
+from hpo.objective import Objective, Run
+from hpo.space import Space
+from hpo.training import hyperparameters, spaces
+from hpo.training.data import DATA_SETS
+from hpo.trial import Job
+
+METRICS: Final[Mapping[str, str]] = {"accuracy": "maximize"}  # name to direction
+SPACES: Final = {"default": spaces.default_space, "architecture": spaces.architecture_space}
+
+
+@dataclass(eq=False)
+class SimpleNNObjective(Objective):
+    """Train a `SimpleNN`; the value is its metric on validation data.
+
+    Args:
+        data: "classification", "moons" or "spirals".
+        data_seed: fixes data and split, apart from the study's seed, in [0, 2^63).
+        metric: "accuracy", in [0, 1], maximised.
+
+    Raises:
+        UsageError: a setting that is none of these.
+    """
+
+    name = "simplenn"
+    has_epochs = True
+    default_epochs = 30
+
+    data: str = "classification"
+    data_seed: int = 0
+    metric: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        for setting, value, known in (("data", self.data, DATA_SETS), ("metric", self.metric, METRICS)):
+            if not isinstance(value, str) or value not in known:
+                expected = f"expected one of {', '.join(map(repr, known))}: {did_you_mean(str(value), known)}"
+                raise UsageError(f"objective 'simplenn': {setting} is {value!r}, {expected}")
+        seed = self.data_seed
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+            kind = type(seed).__name__
+            raise UsageError(f"objective 'simplenn': data_seed is {seed!r} ({kind}), expected an integer from 0 on")
+        self.direction = METRICS[self.metric]
+
+    def describe(self) -> dict[str, Any]:
+        """Name and settings."""
+        return {"name": self.name, "data": self.data, "data_seed": self.data_seed, "metric": self.metric}
+
+    def start(self, job: Job) -> Run:
+        """The trial before its first epoch, defaults filled in; raises SpaceError for illegal parameters."""
+        from hpo.training.data import load_data
+        from hpo.training.solo import SoloRun
+
+        return SoloRun(hyperparameters.complete(job.params), load_data(self.data, self.data_seed), job.seed)
+
+    def space(self, name: str = "default") -> Space | None:
+        """The space "default" or "architecture"; None for another name."""
+        return SPACES[name]() if name in SPACES else None
+
+    def check_space(self, space: Space) -> None:
+        """Raise SpaceError for a hyperparameter that is unknown or may take illegal values."""
+        hyperparameters.check_space(space)
+
+    def device(self) -> str:
+        """Where trials run and why."""
+        return "cpu (trials train one after another on one thread)"
+
+    def test(self, params: Mapping[str, Any], seed: int, epochs: int) -> dict[str, float]:
+        """Accuracy and loss on test data of the very trial (params, seed), trained again for `epochs`.
+
+        Both are NaN if its training diverges.
+        """
+        from hpo.training.data import load_data
+        from hpo.training.solo import evaluate, train_and_evaluate
+
+        data = load_data(self.data, self.data_seed)
+        model, steps = train_and_evaluate(params, data, seed, epochs)
+        if any(step.value != step.value for step in steps):
+            return {"accuracy": float("nan"), "loss": float("nan")}
+        loss, accuracy = evaluate(model, data.test)
+        return {"accuracy": accuracy, "loss": loss}

@@ -1,0 +1,148 @@
+"""One trial trained by itself in plain torch: the readable reference of what training means."""
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hpo.objective import Run, Step
+from hpo.training import draws
+from hpo.training.data import Data, Part
+from hpo.training.hyperparameters import Settings, complete
+from hpo.training.model import SimpleNN
+
+_MASK_BLOCK = 2**20  # mask elements drawn at once: many steps of a small network, memory bounded for a large one
+
+
+def train_and_evaluate(params: Mapping[str, Any], data: Data, seed: int, epochs: int) -> tuple[SimpleNN, list[Step]]:
+    """Train one trial from its first epoch on.
+
+    Args:
+        params: a configuration, or part of one: defaults fill the rest.
+        data: what to train and validate on.
+        seed: all randomness of the trial, in [0, 2^63).
+        epochs: how many, >= 0.
+
+    Returns:
+        The trained model and a step for every epoch; the last one has value NaN if training diverged.
+
+    Raises:
+        SpaceError: an unknown hyperparameter or an illegal value.
+    """
+    run = SoloRun(complete(params), data, seed)
+    steps = list(run.advance(epochs))
+    return run.model, steps
+
+
+class SoloRun(Run):
+    """A trial under training; going on later gives bit for bit what going on at once would have given.
+
+    Args:
+        settings: the trial's hyperparameters.
+        data: what to train and validate on; the model takes the dtype of its inputs.
+        seed: all randomness of the trial, in [0, 2^63).
+    """
+
+    def __init__(self, settings: Settings, data: Data, seed: int) -> None:
+        self.settings = settings
+        self.data = data
+        self.keys = draws.trial_keys([seed])  # (1,)
+        self.model = SimpleNN(data.n_inputs, data.n_classes, settings, seed, data.train.x.dtype)
+        self.optimizer = make_optimizer(self.model.parameters(), settings)
+        self.epoch = 0
+        self.diverged = False
+
+    def advance(self, target: int) -> Iterator[Step]:
+        """Train on to epoch `target`, a step after every epoch; a non-finite loss ends it with value NaN.
+
+        Metrics: `train_loss`, the mean over the epoch's rows while it trained (dropout included);
+        `validation_loss` and `accuracy`, both on validation data after the epoch. The value is the accuracy.
+        """
+        while self.epoch < target and not self.diverged:
+            with _one_thread():
+                train_loss = self._train_epoch()
+                validation_loss, accuracy = evaluate(self.model, self.data.validation)
+            self.epoch += 1
+            if not math.isfinite(train_loss + validation_loss):
+                self.diverged = True
+                accuracy = math.nan  # the classes of non-finite logits mean nothing
+            metrics = {"train_loss": train_loss, "validation_loss": validation_loss, "accuracy": accuracy}
+            yield Step(self.epoch, accuracy, metrics)
+
+    def _train_epoch(self) -> float:
+        """One pass over the training rows in this epoch's order; returns the mean loss."""
+        train, size = self.data.train, min(self.settings.batch_size, len(self.data.train.y))
+        order = draws.order(self.keys, self.epoch, len(train.y))[0]  # (n,)
+        xs, ys = torch.split(train.x[order], size), torch.split(train.y[order], size)  # the last batch may be smaller
+        first = self.epoch * len(xs)  # steps before this epoch
+        losses = []
+        for x, y, masks in zip(xs, ys, self._masks(first, len(xs), size), strict=True):
+            hidden = masks and [mask[: len(y)] for mask in masks]
+            loss = functional.cross_entropy(self.model(x, hidden), y)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            losses.append(loss.detach())
+        rows = torch.tensor([len(y) for y in ys], dtype=train.x.dtype)  # (steps,)
+        return float(torch.stack(losses) @ rows) / len(train.y)  # read once an epoch
+
+    def _masks(self, first: int, count: int, size: int) -> Iterator[list[Tensor] | None]:
+        """For each of `count` steps from step `first` on, dropout's masks (size, width) of all hidden layers."""
+        widths, dropout = self.settings.widths, self.settings.dropout
+        if dropout == 0:
+            yield from [None] * count
+            return
+        block = max(1, _MASK_BLOCK // (size * max(widths)))
+        for start in range(first, first + count, block):
+            steps = torch.arange(start, min(start + block, first + count))  # (S,)
+            drawn = [
+                draws.kept(self.keys, layer, steps, size * width, dropout)  # (S, size * width)
+                .to(self.data.train.x.dtype)
+                .div_(1 - dropout)
+                .view(-1, size, width)  # (S, size, width)
+                for layer, width in enumerate(widths, start=1)
+            ]
+            yield from (list(masks) for masks in zip(*drawn, strict=True))
+
+
+@torch.no_grad()
+def evaluate(model: SimpleNN, part: Part) -> tuple[float, float]:
+    """Mean cross-entropy in nats and share of rows classified rightly, in one forward pass without dropout."""
+    logits = model(part.x)  # (n, C)
+    right = int((logits.argmax(dim=1) == part.y).sum())
+    return float(functional.cross_entropy(logits, part.y)), right / len(part.y)
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
+    """Torch's optimizer of that name with its own constants; momentum and nesterov are settings of its SGD."""
+    common: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    match settings.optimizer:
+        case "sgd":
+            return torch.optim.SGD(parameters, **common)
+        case "momentum":
+            return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
+        case "nesterov":
+            # without momentum there is nothing to look ahead by, and torch refuses the combination
+            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=settings.momentum > 0, **common)
+        case "adam":
+            return torch.optim.Adam(parameters, **common)
+        case "adamw":
+            return torch.optim.AdamW(parameters, **common)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, **common)
+    raise ValueError(f"optimizer {settings.optimizer!r} is not one that settings can have")
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One torch thread, since networks this small lose more than they gain from sharing; restored afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
