@@ -3,15 +3,15 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpo.driver import Driver
 from hpo.environment import changed, environment
 from hpo.errors import ConflictError, Interrupt, UsageError
 from hpo.loop import Ending, run
 from hpo.objective import Objective
+from hpo.plan import Plan, specify
 from hpo.progress import Display
-from hpo.registry import make_searcher
 from hpo.resolve import MAX_TRIALS, resolve_objective, seconds, whole
 from hpo.searcher import Searcher
 from hpo.signals import SIGINT_EXIT, listening
@@ -19,10 +19,8 @@ from hpo.space import Space
 from hpo.store import Store
 from hpo.store.reader import StudyRow
 from hpo.study import Study
-from hpo.study_spec import MAX_SEED, StudySpec
+from hpo.study_spec import StudySpec
 from hpo.values import canonical
-
-MAX_BATCH = 100_000
 
 
 def search(
@@ -38,7 +36,7 @@ def search(
     initial: Sequence[Mapping[str, Any]] | None = None,
     store: str | Path | None = None,
     name: str | None = None,
-    progress: bool = True,
+    progress: bool | Literal["each"] = True,
 ) -> Study:
     """Search for the best hyperparameters; every trial is stored, and an interrupted search can be resumed.
 
@@ -58,7 +56,7 @@ def search(
         store: the store's file; None: `HPO_STORE`, else `hpo.db` in the working directory.
         name: of the study; an existing one of the same specification goes on to the total of `trials`. None: a
             new study, named after objective, searcher and seed.
-        progress: whether to show it on stderr.
+        progress: whether to show it on stderr; "each": with a line for every trial.
 
     Returns:
         The study.
@@ -68,11 +66,16 @@ def search(
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
     found = resolve_objective(objective, direction)
-    spec = specify(found, space, searcher, epochs=epochs, seed=seed, batch=batch)
-    whole("trials", trials, 0, MAX_TRIALS)
+    plan = Plan(
+        objective=found,
+        spec=specify(found, space, searcher, epochs=epochs, seed=seed, batch=batch),
+        trials=trials,
+        initial=initial or (),
+        name=name,
+    )
     limit = seconds(timeout)
-    study = _open(found, spec, trials, initial or (), store, name)
-    go_on(study, found, trials=trials, timeout=limit, progress=progress)
+    study = open_study(plan, store)
+    run_study(study, found, trials=trials, timeout=limit, progress=progress)
     return study
 
 
@@ -88,52 +91,43 @@ def create_study(
     name: str | None = None,
 ) -> Study:
     """A study without an objective, for `study.ask()` and `study.tell(number, value)`; arguments as in `search`."""
-    found = _ByHand(has_epochs=epochs is not None)
-    resolve_objective(found, direction)
+    found = resolve_objective(_ByHand(has_epochs=epochs is not None), direction)
     spec = specify(found, space, searcher, epochs=epochs, seed=seed, batch=1)
-    return _open(found, spec, None, initial or (), store, name)
+    return open_study(Plan(found, spec, trials=None, initial=initial or (), name=name), store)
 
 
-def specify(
-    objective: Objective,
-    space: Space | Mapping[str, Any] | str | None,
-    searcher: str | type[Searcher] | Searcher,
-    *,
-    epochs: int | None,
-    seed: int,
-    batch: int | None,
-    settings: Mapping[str, Any] | None = None,
-) -> StudySpec:
-    """The validated specification of a study; everything that cannot work together is refused here."""
-    whole("seed", seed, 0, MAX_SEED - 1)
-    if batch is not None:
-        whole("batch", batch, 1, MAX_BATCH)
-    epochs = _epochs(objective, epochs)
-    if space is None or isinstance(space, str):
-        own = objective.space(space or "default")
-        if own is None:
-            missing = "give space={...}" if space is None else f"it has no space called {space!r}"
-            raise UsageError(f"objective {objective.name!r} needs a search space: {missing}")
-        space = own
-    space = Space(space)
-    objective.check_space(space)
-    kind, unbound = make_searcher(searcher, settings)
-    assert objective.direction is not None
-    bound = unbound.bind(space, direction=objective.direction, seed=seed, epochs=epochs)
-    return StudySpec(
-        objective=objective.describe(),
-        space=space,
-        searcher=kind,
-        settings=unbound.settings(),
-        direction=objective.direction,
-        seed=seed,
-        batch=bound.default_batch if batch is None else batch,
-        epochs=epochs,
+def open_study(plan: Plan, path: str | Path | None) -> Study:
+    """The planned study in the store at `path`: a new one, or the existing one of this name and specification.
+
+    Raises:
+        ConflictError: the name belongs to a study of another specification; the differences are listed.
+    """
+    spec, name = plan.spec, plan.name
+    if plan.trials is not None:
+        whole("trials", plan.trials, 0, MAX_TRIALS)
+    if name is not None and (not name or not name.isprintable()):
+        raise UsageError(f"study name {name!r}: expected printable text of at least one character")
+    initial = [spec.space.validate(params, f"initial[{i}]") for i, params in enumerate(plan.initial)]
+    store = Store(path, "create")
+    row = store.create_study(
+        name or f"{plan.label or plan.objective.name}-{spec.searcher.replace(':', '-')}-{spec.seed}",
+        spec.to_json(),
+        trials=plan.trials,
+        source=plan.objective.source(),
+        initial=initial,
+        if_taken="number" if name is None else "return",
     )
+    _same(row, spec, initial, store)
+    return Study(store, row)
 
 
-def go_on(
-    study: Study, objective: Objective, *, trials: int | None, timeout: float | str | None, progress: bool
+def run_study(
+    study: Study,
+    objective: Objective,
+    *,
+    trials: int | None,
+    timeout: float | str | None,
+    progress: bool | Literal["each"],
 ) -> Ending:
     """Drive a study to its budget; the objective must be the study's own."""
     if objective.describe() != study.spec.objective:
@@ -147,7 +141,7 @@ def go_on(
     row = store.study(study.name)
     _warn(row, objective, store)
     budget = row.trials if trials is None else whole("trials", trials, 0, MAX_TRIALS)
-    display = Display(enabled=progress)
+    display = Display(enabled=bool(progress), each=progress == "each")
     with listening(display.note) as stop:
         driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.device())
         executor = objective.executor()
@@ -167,31 +161,6 @@ def go_on(
     if ending is Ending.STOPPED:
         raise KeyboardInterrupt
     return ending
-
-
-def _open(
-    objective: Objective,
-    spec: StudySpec,
-    trials: int | None,
-    initial: Sequence[Mapping[str, Any]],
-    path: str | Path | None,
-    name: str | None,
-) -> Study:
-    """The new study, or the existing one of this name and specification."""
-    first = [spec.space.validate(params, f"initial[{i}]") for i, params in enumerate(initial)]
-    if (name is not None and not name.isprintable()) or name == "":
-        raise UsageError(f"study name {name!r}: expected printable text of at least one character")
-    store = Store(path, "create")
-    row = store.create_study(
-        name or f"{objective.name}-{spec.searcher.replace(':', '-')}-{spec.seed}",
-        spec.to_json(),
-        trials=trials,
-        source=objective.source(),
-        initial=first,
-        if_taken="return" if name is not None else "number",
-    )
-    _same(row, spec, first, store)
-    return Study(store, row)
 
 
 def _same(row: StudyRow, spec: StudySpec, initial: Sequence[Mapping[str, Any]], store: Store) -> None:
@@ -220,20 +189,6 @@ def _warn(row: StudyRow, objective: Objective, store: Store) -> None:
             "trials may differ from those of one uninterrupted run",
             stacklevel=4,
         )
-
-
-def _epochs(objective: Objective, epochs: int | None) -> int | None:
-    if not objective.has_epochs:
-        if epochs is not None:
-            raise UsageError(
-                f"epochs is {epochs}, but objective {objective.name!r} has no epochs: leave it out, or make the "
-                "objective a generator or f(params, epochs)"
-            )
-        return None
-    epochs = objective.default_epochs if epochs is None else epochs
-    if epochs is None:
-        raise UsageError(f"objective {objective.name!r} trains in epochs: give epochs=, the most that one trial trains")
-    return whole("epochs", epochs, 1, MAX_TRIALS)
 
 
 class _ByHand(Objective):

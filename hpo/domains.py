@@ -5,12 +5,12 @@ work in the unit cube, and enumerates itself (`grid_size`, `grid_value`, `grid_i
 controller share one discretisation.
 """
 
+import dataclasses
 import functools
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -33,18 +33,14 @@ class Domain(ABC):
 
     def __post_init__(self) -> None:
         if isinstance(self.when, Mapping):
-            held = {parent: held(values) for parent, values in self.when.items()}
-            object.__setattr__(self, "when", held or None)
+            when = {parent: held(values) for parent, values in self.when.items()}
+            object.__setattr__(self, "when", when or None)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Domain) and self._text == other._text
+        return isinstance(other, Domain) and repr(self.to_json()) == repr(other.to_json())
 
     def __hash__(self) -> int:
-        return hash(self._text)
-
-    @property
-    def _text(self) -> str:
-        return json.dumps(self.to_json(), sort_keys=True, default=repr)
+        return hash(repr(self.to_json()))
 
     @abstractmethod
     def problem(self) -> str | None:
@@ -65,10 +61,7 @@ class Domain(ABC):
 
     @abstractmethod
     def encode(self, value: Any) -> float:
-        """The place of `value` in [0, 1]; `decode(encode(v)) == v` for discrete domains of up to 2^50 values.
-
-        (2^40 for a logarithmic Int: beyond, neighbours have the same place.)
-        """
+        """The place of `value` in [0, 1]; `decode(encode(v)) == v` for up to 2^50 values (logarithmic Int: 2^40)."""
 
     @abstractmethod
     def grid_size(self, points: int) -> int:
@@ -220,11 +213,8 @@ class Float(_Range):
     def encode(self, value: float) -> float:
         if (size := self.size) is not None:
             return middle(self.grid_index(value, 0), size)
-        if self.log:
-            low, high, value = math.log(self.low), math.log(self.high), math.log(value)
-        else:
-            low, high = self.low, self.high
-        return (value - low) / (high - low)
+        scale = math.log if self.log else float
+        return (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
 
     def grid_size(self, points: int) -> int:
         return points if (size := self.size) is None else size
@@ -384,36 +374,23 @@ class Choice(Domain):
         return {"options": [tag(option) for option in self.options]} | ({"ordered": True} if self.ordered else {})
 
 
-_KEYS = {
-    "float": ("low", "high", "log", "step", "default", "when"),
-    "int": ("low", "high", "log", "step", "default", "when"),
-    "choice": ("options", "ordered", "default", "when"),
-}
+_KINDS: dict[str, type[Domain]] = {"float": Float, "int": Int, "choice": Choice}
 
 
 def domain_from_json(data: Mapping[str, Any]) -> Domain:
-    """The inverse of `Domain.to_json`; raises ValueError with the reason for anything else."""
-    kind = data.get("type")
-    if not isinstance(kind, str) or kind not in _KEYS:
-        raise ValueError(f"type is {shown(kind)}, expected one of {', '.join(map(repr, _KEYS))}")
-    if unknown := [key for key in data if key != "type" and key not in _KEYS[kind]]:
-        raise ValueError(f"unknown key {shown(unknown[0])} of a {kind}, expected {', '.join(_KEYS[kind])}")
-    required = ("options",) if kind == "choice" else ("low", "high")
-    if missing := [key for key in required if key not in data]:
+    """The inverse of `Domain.to_json`; raises ValueError if its keys are not those of a domain."""
+    fields = dict(data)
+    kind = fields.pop("type", None)
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"type is {shown(kind)}, expected one of {', '.join(map(repr, _KINDS))}")
+    known = {field.name: field.default is MISSING for field in dataclasses.fields(_KINDS[kind])}
+    if unknown := [key for key in fields if key not in known]:
+        raise ValueError(f"unknown key {shown(unknown[0])} of a {kind}, expected {', '.join(known)}")
+    if missing := [key for key, required in known.items() if required and key not in fields]:
         raise ValueError(f"a {kind} needs {missing[0]!r}")
-    fields = {key: value for key, value in data.items() if key != "type"}
-    for key in ("log", "ordered"):
-        if not isinstance(fields.get(key, False), bool):
-            raise ValueError(f"{key} is {fields[key]!r}, expected true or false")
-    if "default" in fields:
-        fields["default"] = untag(fields["default"])
-    if "when" in fields:
-        when = fields["when"]
-        if not isinstance(when, dict) or any(not isinstance(values, list) for values in when.values()):
-            raise ValueError(f"when is {when!r}, expected a list of values for each parent")
-        fields["when"] = {parent: [untag(value) for value in values] for parent, values in when.items()}
-    if kind == "choice":
-        if not isinstance(fields["options"], list):
-            raise ValueError(f"options are {fields['options']!r}, expected a list")
-        fields["options"] = tuple(untag(option) for option in fields["options"])
-    return cast("Domain", {"float": Float, "int": Int, "choice": Choice}[kind](**fields))
+    for key in ("default", "options"):
+        if key in fields:
+            fields[key] = untag(fields[key])
+    if isinstance(fields.get("when"), Mapping):
+        fields["when"] = {parent: untag(values) for parent, values in fields["when"].items()}
+    return _KINDS[kind](**fields)

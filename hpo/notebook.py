@@ -37,7 +37,7 @@ def study_html(study: Study) -> str:
     counts = ", ".join(f"{n} {state}" for state, n in sorted(study.counts().items())) or "no trials yet"
     head = f"<p><b>{escape(study.name)}</b>: {escape(study.spec.searcher)}, {escape(counts)}</p>"
     total = sum(study.counts().values())
-    latest = study.latest(ROWS)
+    latest = study.page(max(0, total - ROWS), ROWS)
     names = list(study.spec.space)[:8]
     rows = [
         [str(t.number), str(t.state), number(t.value), str(t.epochs), *[value_text(t.params.get(n, "")) for n in names]]

@@ -8,7 +8,7 @@ from typing import Any
 from hpo.driver import Driver
 from hpo.loop import Ending
 from hpo.objective import Objective
-from hpo.text import number, shown
+from hpo.text import number, shown, value_text
 from hpo.trial import Outcome, Progress, State
 
 REFRESH_SECONDS = 0.2
@@ -19,10 +19,12 @@ class Display:
 
     Args:
         enabled: whether anything is shown at all.
+        each: whether every trial gets a line.
     """
 
-    def __init__(self, enabled: bool = True) -> None:
+    def __init__(self, enabled: bool = True, each: bool = False) -> None:
         self._enabled = enabled
+        self._each = each
         self._live: Any = None
         self._started = time.monotonic()
         self._ended = 0  # evaluations in this run
@@ -83,6 +85,8 @@ class Display:
         for outcome in outcomes:
             self._partial.pop(outcome.evaluation, None)
             self._ended += 1
+            if self._each:
+                self.note(_trial_line(outcome))
             self._trials += outcome.epochs == outcome.charged or outcome.state == State.FAILED
             if outcome.state == State.FAILED:
                 self._failed += 1
@@ -104,7 +108,7 @@ class Display:
         self.note(f"study {driver.name}: {how}; {self._line(driver)}")
 
     def _report_failure(self, outcome: Outcome) -> None:
-        if self._first_failure and outcome.error:
+        if self._first_failure and outcome.error and not self._each:
             self._first_failure = False
             last = outcome.error.strip().splitlines()[-1]
             self.note(f"trial {outcome.number} failed ({outcome.reason}): {last}; further failures are counted")
@@ -135,7 +139,14 @@ class Display:
         best = "none yet" if self._best is None else number(self._sign * self._best[1])
         parts = [self._done(driver)]
         if driver.spec.epochs is not None:
-            parts.append(f"{self._trials} trials")
+            parts.append(f"{self._trials} trial{'s' * (self._trials != 1)}")
         rate = self._ended / seconds if seconds > 0 else 0.0
         parts += [f"best {best}", f"{rate:.3g} trials/s", f"{self._failed} failed"]
         return ", ".join(parts)
+
+
+def _trial_line(outcome: Outcome) -> str:
+    params = ", ".join(f"{name}={value_text(value)}" for name, value in outcome.params.items())
+    error = (outcome.error or "").strip().splitlines()
+    result = number(outcome.value) if outcome.state == State.DONE else f"{outcome.reason}: {error[-1] if error else ''}"
+    return f"trial {outcome.number} to epoch {outcome.epochs}: {result} ({params})"

@@ -94,7 +94,8 @@ def make_searcher(searcher: Any, settings: Mapping[str, Any] | None = None) -> t
         if key not in known:
             raise UsageError(f"searcher {searcher_name(kind)!r} has no setting {key!r}: {did_you_mean(key, known)}")
         default = known[key].default
-        if type(default) in (int, float, bool, str) and not _fits(value, type(default)):
+        checked = type(default) in (int, float, bool, str) and not known[key].metadata.get("nested")
+        if checked and not _fits(value, type(default)):
             raise UsageError(
                 f"searcher {searcher_name(kind)!r}: {key} is {value!r} ({type(value).__name__}), "
                 f"expected {type(default).__name__}"

@@ -11,16 +11,18 @@
 A *configuration* has a value for every active hyperparameter and for no other.
 """
 
+import dataclasses
 import functools
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
 
 from hpo.domains import Choice, Domain, Int, domain_from_json
 from hpo.errors import SpaceError, did_you_mean
-from hpo.values import UNSET, canonical
+from hpo.values import UNSET, canonical, plain, shown
 
 MAX_NAME = 255
 
@@ -50,16 +52,15 @@ class Space(Mapping[str, Domain]):
             name = _name(raw)
             if name in self._domains:
                 raise SpaceError(f"hyperparameter {name!r} is declared twice")
-            self._domains[name] = _domain(name, value)
+            self._domains[name] = as_domain(name, value)
+        conditions = {name: self._conditions(name) for name in self._domains}
         # name -> parent -> canonical values under which it is active
-        self._allowed = {name: self._conditions(name) for name in self._domains}
+        self._allowed = {
+            name: {parent: frozenset(map(canonical, values)) for parent, values in when.items()}
+            for name, when in conditions.items()
+        }
         self.order: tuple[str, ...] = tuple(self._parents_first())
-        for name, domain in self._domains.items():
-            if domain.default is not UNSET:
-                try:
-                    domain.accept(domain.default)
-                except ValueError as error:
-                    raise SpaceError(f"hyperparameter {name!r}: the default is outside: {error}") from None
+        self._domains = {name: self._settled(name, when) for name, when in conditions.items()}
 
     def __getitem__(self, name: str) -> Domain:
         return self._domains[name]
@@ -114,10 +115,14 @@ class Space(Mapping[str, Domain]):
         """
         if not isinstance(params, Mapping):
             raise SpaceError(f"{where}: found {type(params).__name__}, expected a dict of name to value")
-        given = {_name(name): value for name, value in params.items()}
-        for name in given:
+        given: dict[str, Any] = {}
+        for raw, value in params.items():
+            name = raw if raw in self._domains else _name(raw)
             if name not in self._domains:
                 raise SpaceError(f"{where}: unknown hyperparameter {name!r}: {did_you_mean(name, self._domains)}")
+            if name in given:
+                raise SpaceError(f"{where}: {name!r} is given twice")
+            given[name] = value
         result: dict[str, Any] = {}
         for name in self.order:
             if not self.is_active(name, result):
@@ -146,7 +151,7 @@ class Space(Mapping[str, Domain]):
         """The place of a configuration in the unit cube, (D,) float64; inactive coordinates are 0.5."""
         return np.array([self._domains[name].encode(params[name]) if name in params else 0.5 for name in self])
 
-    def build(self, choose: Any) -> dict[str, Any]:
+    def build(self, choose: Callable[[str, Domain], Any]) -> dict[str, Any]:
         """A configuration whose values come from `choose(name, domain)`, asked parents first for active names only."""
         result: dict[str, Any] = {}
         for name in self.order:
@@ -161,64 +166,91 @@ class Space(Mapping[str, Domain]):
     @classmethod
     def from_json(cls, data: Iterable[Mapping[str, Any]]) -> "Space":
         """The inverse of `to_json`."""
-        return cls({item["name"]: {k: v for k, v in item.items() if k != "name"} for item in data})
+        domains: dict[str, Any] = {}
+        for item in data:
+            if not isinstance(item, Mapping) or "name" not in item:
+                raise SpaceError(f"the space lists {shown(item)}, expected a hyperparameter with name and type")
+            name = _name(item["name"])
+            if name in domains:
+                raise SpaceError(f"hyperparameter {name!r} is declared twice")
+            domains[name] = {key: value for key, value in item.items() if key != "name"}
+        return cls(domains)
 
     def _why_inactive(self, name: str) -> str:
-        conditions = (
-            f"{parent} in {list(values)}"  # as declared, not as canonical text
-            for parent, values in (self._domains[name].when or {}).items()
-        )
-        return "it needs " + " and ".join(conditions)
+        when = self._domains[name].when or {}
+        return "it needs " + " and ".join(f"{parent} in {shown(list(values))}" for parent, values in when.items())
 
-    def _conditions(self, name: str) -> dict[str, set[str]]:
+    def _conditions(self, name: str) -> dict[str, tuple[Any, ...]]:
+        """Parent -> the values under which `name` is active, each once, in the parent's order."""
         when = self._domains[name].when
         if when is None:
             return {}
         if not isinstance(when, Mapping):
-            raise SpaceError(f"hyperparameter {name!r}: when is {when!r}, expected {{parent: [values]}}")
-        conditions: dict[str, set[str]] = {}
+            raise SpaceError(f"hyperparameter {name!r}: when is {shown(when)}, expected {{parent: [values]}}")
+        conditions: dict[str, tuple[Any, ...]] = {}
         for raw, values in when.items():
             parent = _name(raw)
             if parent not in self._domains:
                 hint = did_you_mean(parent, self._domains)
                 raise SpaceError(f"hyperparameter {name!r}: its parent {parent!r} is not declared: {hint}")
+            if parent in conditions:
+                raise SpaceError(f"hyperparameter {name!r}: when has its parent {parent!r} twice")
             domain = self._domains[parent]
             if not isinstance(domain, (Choice, Int)):
                 raise SpaceError(f"hyperparameter {name!r}: its parent {parent!r} is a Float, expected Choice or Int")
-            if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-                raise SpaceError(f"hyperparameter {name!r}: when[{parent!r}] is {values!r}, expected a list of values")
+            if not isinstance(values, tuple):  # Domain made one of anything that lists values
+                found = shown(values)
+                raise SpaceError(f"hyperparameter {name!r}: when[{parent!r}] is {found}, expected a list of values")
             try:
-                conditions[parent] = {canonical(domain.accept(value)) for value in values}
+                accepted = {canonical(value): value for value in map(domain.accept, values)}
             except ValueError as error:
                 raise SpaceError(f"hyperparameter {name!r}: a value of when[{parent!r}]: {error}") from None
-            if not conditions[parent]:
+            if not accepted:
                 raise SpaceError(f"hyperparameter {name!r}: when[{parent!r}] is empty: it could never be active")
+            conditions[parent] = tuple(sorted(accepted.values(), key=functools.partial(domain.grid_index, points=0)))
         return conditions
 
+    def _settled(self, name: str, when: dict[str, tuple[Any, ...]]) -> Domain:
+        """The domain with its default and conditions as plain values of their domains, so that equals look equal."""
+        domain = self._domains[name]
+        default = domain.default
+        if default is not UNSET:
+            try:
+                default = domain.accept(default)
+            except ValueError as error:
+                raise SpaceError(f"hyperparameter {name!r}: the default is outside: {error}") from None
+        elif not when:
+            return domain
+        return dataclasses.replace(domain, default=default, when=when)
+
     def _parents_first(self) -> Iterator[str]:
-        done: set[str] = set()
-        waiting = list(self._domains)
-        while waiting:
-            ready = [name for name in waiting if done.issuperset(self._allowed[name])]
-            if not ready:
-                raise SpaceError(f"the conditions of {', '.join(map(repr, waiting))} form a cycle: cut it")
+        sorter = TopologicalSorter(self._allowed)
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            cycle = [repr(name) for name in error.args[1][1:]]
+            listed = " -> ".join(cycle if len(cycle) <= 8 else [*cycle[:8], "..."])
+            raise SpaceError(f"conditions form a cycle, {listed} and round again: remove one of them") from None
+        place = {name: i for i, name in enumerate(self._domains)}
+        while sorter.is_active():
+            ready = sorted(sorter.get_ready(), key=place.__getitem__)
             yield from ready
-            done.update(ready)
-            waiting = [name for name in waiting if name not in done]
+            sorter.done(*ready)
 
 
 def _name(raw: Any) -> str:
     if not isinstance(raw, str):
-        raise SpaceError(f"hyperparameter name {raw!r} is a {type(raw).__name__}, expected a string")
+        raise SpaceError(f"hyperparameter name {shown(raw)} is a {type(raw).__name__}, expected a string")
     name = unicodedata.normalize("NFC", raw)
     if not name or len(name) > MAX_NAME:
-        raise SpaceError(f"hyperparameter name {name[:20]!r} has {len(name)} characters, expected 1 to {MAX_NAME}")
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+        raise SpaceError(f"hyperparameter name {shown(name, 20)} has {len(name)} characters, expected 1 to {MAX_NAME}")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
         raise SpaceError(f"hyperparameter name {name!r} has a control character: use printable text")
     return name
 
 
-def _domain(name: str, value: Any) -> Domain:
+def as_domain(name: str, value: Any) -> Domain:
+    value = value if isinstance(value, Domain) else plain(value)
     if isinstance(value, Domain):
         domain = value
     elif isinstance(value, list):
@@ -232,7 +264,7 @@ def _domain(name: str, value: Any) -> Domain:
         domain = Choice((value,))
     else:
         raise SpaceError(
-            f"hyperparameter {name!r}: found {value!r} ({type(value).__name__}), expected Float, Int, Choice, "
+            f"hyperparameter {name!r}: found {shown(value)} ({type(value).__name__}), expected Float, Int, Choice, "
             "a list of options or a constant"
         )
     if (reason := domain.problem()) is not None:

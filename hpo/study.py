@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hpo.driver import Driver
 from hpo.errors import NoResultError, UsageError
@@ -89,10 +89,19 @@ class Study:
         """
         return self._store.trial(self._id, number)
 
-    def latest(self, count: int) -> list[Trial]:
-        """The last `count` trials, by number."""
-        total = sum(self.counts().values())
-        return self._store.trials(self._id, first=max(0, total - count))
+    def page(self, first: int, count: int) -> list[Trial]:
+        """Up to `count` trials from number `first` on."""
+        return self._store.trials(self._id, first, count)
+
+    def ranking(self, count: int) -> list[Trial]:
+        """Up to `count` of the best trials, `best` first."""
+        return self._store.ranking(self._id, self.spec.direction, count)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, platform and device of the last run; empty before the first."""
+        runs = self._store.environments(self._id)
+        return runs[-1] if runs else {}
 
     def counts(self) -> dict[str, int]:
         """State to number of trials."""
@@ -132,7 +141,7 @@ class Study:
         objective: Objective | Callable[..., Any] | None = None,
         trials: int | None = None,
         timeout: float | str | None = None,
-        progress: bool = True,
+        progress: bool | Literal["each"] = True,
     ) -> Study:
         """Go on to a budget of `trials` full trainings in all.
 
@@ -140,14 +149,14 @@ class Study:
             objective: needed only where the study's own cannot be imported (scripts, notebooks).
             trials: the new total; None: the study's budget as it is.
             timeout: seconds of wall clock, or a text such as "2h".
-            progress: whether to show it on stderr.
+            progress: whether to show it on stderr; "each": with a line for every trial.
 
         Raises:
             LoadError: the objective cannot be imported.
             ConflictError: it is another objective than the study's.
             LockedError: another process drives the study.
         """
-        from hpo.api import go_on
+        from hpo.api import run_study
 
         self._release()
         description = self.spec.objective
@@ -159,7 +168,7 @@ class Study:
             from hpo.function_objective import FunctionObjective
 
             found = FunctionObjective(objective, batched=True, direction=self.spec.direction)
-        go_on(self, found, trials=trials, timeout=timeout, progress=progress)
+        run_study(self, found, trials=trials, timeout=timeout, progress=progress)
         return self
 
     def test(self, objective: Objective | None = None) -> dict[str, float] | None:

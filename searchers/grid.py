@@ -8,7 +8,9 @@ from hpo.errors import UsageError
 from hpo.grid import Grid as Points
 from hpo.searcher import Result, Searcher
 from hpo.trial import Proposal
-from hpo.values import canonical
+from hpo.values import canonical, shown
+
+MAX_POINTS = 10_000  # a grid that fine is none
 
 
 @dataclass(eq=False)
@@ -26,8 +28,8 @@ class Grid(Searcher):
     points: int = 3
 
     def __post_init__(self) -> None:
-        if self.points < 1:
-            raise UsageError(f"searcher 'grid': points is {self.points}, expected at least 1")
+        if type(self.points) is not int or not 1 <= self.points <= MAX_POINTS:
+            raise UsageError(f"searcher 'grid': points is {shown(self.points)}, expected an integer, 1 to {MAX_POINTS}")
 
     @property
     def default_batch(self) -> int:
@@ -42,11 +44,11 @@ class Grid(Searcher):
     @property
     def exhausted(self) -> bool:
         """Whether every point was proposed or told by others."""
-        return self._skip_tried(self._place) >= self.size
+        return self._place >= self.size
 
     def _start(self) -> None:
         self._grid = Points(self.space, self.points)
-        self._place = 0  # points before it, in shuffled order, are done with
+        self._place = 0  # in shuffled order: the next point to propose; those before it are done with
         self._tried: set[str] = set()  # points that were told without being proposed here
 
     def _point(self, place: int) -> dict[str, object]:
@@ -59,7 +61,7 @@ class Grid(Searcher):
 
     def _places(self, n: int) -> list[int]:
         places: list[int] = []
-        place = self._skip_tried(self._place)
+        place = self._place
         while len(places) < n and place < self.size:
             places.append(place)
             place = self._skip_tried(place + 1)
@@ -70,7 +72,8 @@ class Grid(Searcher):
 
     def _asked(self, proposals: Sequence[Proposal]) -> None:
         if proposals:
-            self._place = self._places(len(proposals))[-1] + 1
+            self._place = self._skip_tried(self._places(len(proposals))[-1] + 1)
 
     def _tell(self, results: Sequence[Result]) -> None:
         self._tried.update(canonical(dict(result.params)) for result in results if not result.own)
+        self._place = self._skip_tried(self._place)

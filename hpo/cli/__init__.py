@@ -1,0 +1,96 @@
+"""The command line: one file per command, one renderer, errors in one line with an exit code.
+
+Exit codes: 0 ok, 1 internal error, 2 usage, 3 no successful trial, 4 not found, 5 conflict with the stored
+study, 65 bad, foreign or newer data, 73 cannot create, 74 input/output error or disk full, 75 locked (try
+again), 77 permission, 78 objective or study file cannot be loaded, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from hpo.errors import HpoError, Interrupt, did_you_mean
+from hpo.text import shown
+
+COMMANDS = {
+    "run": "Search: run a study, or go on with a named one.",
+    "resume": "Go on with a study; nothing has to be typed again.",
+    "ls": "List the studies of a store.",
+    "show": "Show a study, or one of its trials.",
+    "best": "Show the best configuration of a study.",
+    "export": "Write all trials of a study as CSV or JSON lines.",
+    "searchers": "List the searchers, or the settings of one.",
+    "studies": "List the studies that come with hpo.",
+}
+
+
+class _Lazy(click.Group):
+    """Loads a command's module only when it is used: `hpo --help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"hpo.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}: {did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hpo-arena", prog_name="hpo")
+def cli() -> None:
+    """Search hyperparameters, store every trial, compare searchers.
+
+    `hpo run --searcher tpe` trains a small network on synthetic data; `hpo run FILE.toml` runs a study of yours,
+    `hpo run module:function --direction maximize` a Python function.
+    """
+
+
+def main() -> None:
+    """The command `hpo`: runs and ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # any terminal can show any name, in some form
+    warnings.showwarning = _show_warning
+    try:
+        code = cli(standalone_mode=False) or 0
+        sys.stdout.flush()
+    except click.ClickException as error:
+        hint = f" (`{error.ctx.command_path} --help` shows how)" if getattr(error, "ctx", None) else ""
+        code = _complain(error.format_message() + hint, error.exit_code)
+    except HpoError as error:
+        code = _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+    except Interrupt as interrupt:
+        code = interrupt.exit_code
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"hpo: {shown(message)}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    kind = "" if category is UserWarning else f"{category.__name__}: "
+    print(f"hpo: warning: {shown(kind + str(message))}", file=sys.stderr)

@@ -130,16 +130,20 @@ class Reader:
         rows = self.db.query("SELECT state, count(*) AS n FROM trials WHERE study = ? GROUP BY state", (study,))
         return {row["state"]: row["n"] for row in rows}
 
-    def best(self, study: int, direction: str) -> Trial | None:
-        """The best trial among those at the greatest epoch that any reached; the earliest of equals."""
+    def ranking(self, study: int, direction: str, limit: int) -> list[Trial]:
+        """The best trials among those at the greatest epoch that any reached; of equals the earliest first."""
         order = "DESC" if direction == "maximize" else "ASC"
         ranked = f"study = ? AND state IN {RANKED} AND value_kind = 'finite'"
         found = self.db.query(
             f"SELECT number FROM trials WHERE {ranked} AND epochs ="  # noqa: S608  (fixed texts)
-            f" (SELECT max(epochs) FROM trials WHERE {ranked}) ORDER BY value {order}, number LIMIT 1",
-            (study, study),
+            f" (SELECT max(epochs) FROM trials WHERE {ranked}) ORDER BY value {order}, number LIMIT ?",
+            (study, study, limit),
         )
-        return self.trial(study, found[0]["number"]) if found else None
+        return [self.trial(study, row["number"]) for row in found]
+
+    def best(self, study: int, direction: str) -> Trial | None:
+        """The first of `ranking`."""
+        return next(iter(self.ranking(study, direction, 1)), None)
 
     def trial(self, study: int, number: int) -> Trial:
         """One trial with its curve, error and info.

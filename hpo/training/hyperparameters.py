@@ -45,11 +45,9 @@ class Hyperparameter:
         """The legal values in words."""
         if self.options:
             return "one of " + ", ".join(map(repr, self.options))
-        low = f"{'above' if self.open_low else 'from'} {self.low:g}"
-        high = f"{'below' if self.open_high else 'to'} {self.high:g}"
-        if math.isinf(self.high):
-            return f"an integer {low} on"
-        return f"{'an integer' if self.integer else 'a number'} {low} {'and ' if self.open_high else ''}{high}"
+        low = f"{'>' if self.open_low else '>='} {self.low:g}"
+        high = "" if math.isinf(self.high) else f" and {'<' if self.open_high else '<='} {self.high:g}"
+        return f"{'an integer' if self.integer else 'a number'} {low}{high}"
 
     def accept(self, value: Any) -> Any:
         """`value` as a plain str, int or float; raises ValueError with found and expected if it is not legal."""

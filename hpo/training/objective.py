@@ -1,5 +1,6 @@
 """The shared objective `simplenn`: the accuracy of a small network on synthetic data."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -44,7 +45,7 @@ class SimpleNNObjective(Objective):
         seed = self.data_seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
             kind = type(seed).__name__
-            raise UsageError(f"objective 'simplenn': data_seed is {seed!r} ({kind}), expected an integer from 0 on")
+            raise UsageError(f"objective 'simplenn': data_seed is {seed!r} ({kind}), expected an integer in [0, 2^63)")
         self.direction = METRICS[self.metric]
 
     def describe(self) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class SimpleNNObjective(Objective):
 
         data = load_data(self.data, self.data_seed)
         model, steps = train_and_evaluate(params, data, seed, epochs)
-        if any(step.value != step.value for step in steps):
-            return {"accuracy": float("nan"), "loss": float("nan")}
+        if any(math.isnan(step.value) for step in steps):
+            return {"accuracy": math.nan, "loss": math.nan}
         loss, accuracy = evaluate(model, data.test)
         return {"accuracy": accuracy, "loss": loss}

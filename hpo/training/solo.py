@@ -18,6 +18,17 @@ from hpo.training.model import SimpleNN
 _MASK_BLOCK = 2**20  # mask elements drawn at once: many steps of a small network, memory bounded for a large one
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One torch thread, since networks this small lose more than they gain from sharing; restored afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def train_and_evaluate(params: Mapping[str, Any], data: Data, seed: int, epochs: int) -> tuple[SimpleNN, list[Step]]:
     """Train one trial from its first epoch on.
 
@@ -63,9 +74,8 @@ class SoloRun(Run):
         `validation_loss` and `accuracy`, both on validation data after the epoch. The value is the accuracy.
         """
         while self.epoch < target and not self.diverged:
-            with _one_thread():
-                train_loss = self._train_epoch()
-                validation_loss, accuracy = evaluate(self.model, self.data.validation)
+            train_loss = self._train_epoch()
+            validation_loss, accuracy = evaluate(self.model, self.data.validation)
             self.epoch += 1
             if not math.isfinite(train_loss + validation_loss):
                 self.diverged = True
@@ -73,6 +83,7 @@ class SoloRun(Run):
             metrics = {"train_loss": train_loss, "validation_loss": validation_loss, "accuracy": accuracy}
             yield Step(self.epoch, accuracy, metrics)
 
+    @_one_thread()
     def _train_epoch(self) -> float:
         """One pass over the training rows in this epoch's order; returns the mean loss."""
         train, size = self.data.train, min(self.settings.batch_size, len(self.data.train.y))
@@ -109,6 +120,7 @@ class SoloRun(Run):
             yield from (list(masks) for masks in zip(*drawn, strict=True))
 
 
+@_one_thread()
 @torch.no_grad()
 def evaluate(model: SimpleNN, part: Part) -> tuple[float, float]:
     """Mean cross-entropy in nats and share of rows classified rightly, in one forward pass without dropout."""
@@ -135,14 +147,3 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: Settings) -> to
         case "rmsprop":
             return torch.optim.RMSprop(parameters, **common)
     raise ValueError(f"optimizer {settings.optimizer!r} is not one that settings can have")
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread, since networks this small lose more than they gain from sharing; restored afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,0 +1,62 @@
+"""`hpo export`: all trials, for other programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import click
+
+from hpo.cli import options, render
+from hpo.cli.results import trial_data
+
+PAGE = 5_000
+
+
+@click.command("export")
+@click.argument("study", required=False)
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), required=True, help="How to write it.")
+@options.store
+def command(study: str | None, form: str, store: str | None) -> None:
+    """Write all trials of STUDY (default: the latest) to stdout.
+
+    jsonl: one object a trial with number, state, params, value, epochs, seed, error; a value that is not finite is
+    the text nan, inf or -inf. csv: one row a trial, a column for each hyperparameter; text that a spreadsheet
+    would run as a formula is prefixed with an apostrophe.
+    """
+    from hpo.study import load_study
+
+    found = load_study(study, store)
+    (_write_csv if form == "csv" else _write_jsonl)(found, sys.stdout)
+
+
+def _pages(study: Any) -> Iterator[Any]:
+    first = 0
+    while page := study.page(first, PAGE):
+        yield from page
+        first = page[-1].number + 1
+
+
+def _write_jsonl(study: Any, out: TextIO) -> None:
+    for trial in _pages(study):
+        out.write(json.dumps(render.jsonable(trial_data(trial)), allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def _write_csv(study: Any, out: TextIO) -> None:
+    writer = csv.writer(out, lineterminator="\n")
+    names = list(study.spec.space)
+    own = ["number", "state", "value", "epochs", "seconds", "seed", "reason"]
+    writer.writerow([*own, *[_cell(f"params.{name}" if name in own else name) for name in names]])
+    for trial in _pages(study):
+        params = [_cell(trial.params.get(name)) for name in names]
+        writer.writerow([*[_cell(getattr(trial, name)) for name in own], *params])
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or isinstance(value, (int, float)):
+        return render.jsonable(value)
+    text = str(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

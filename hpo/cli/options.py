@@ -1,0 +1,33 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def store(function: F) -> F:
+    """`--store`."""
+    return click.option(
+        "--store",
+        type=click.Path(dir_okay=False),
+        help="The store's file [default: $HPO_STORE, else ./hpo.db].",
+    )(function)
+
+
+def as_json(function: F) -> F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print strict JSON instead of tables.")(function)
+
+
+def running(function: F) -> F:
+    """The options of commands that run trials."""
+    for option in (
+        click.option("--verbose", is_flag=True, help="A line for every trial on stderr."),
+        click.option("--quiet", is_flag=True, help="No progress on stderr."),
+        click.option("--timeout", help="Wall clock of this run: 90s, 10m, 2h."),
+    ):
+        function = option(function)
+    return function

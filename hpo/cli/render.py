@@ -1,0 +1,61 @@
+"""The one place that prints results: tables for people, strict JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hpo.store.codec import json_float
+from hpo.text import shown, value_text
+
+WIDE = 10_000  # columns when the output is no terminal: nothing is wrapped or cut
+
+
+def jsonable(data: Any) -> Any:
+    """`data` as strict JSON: non-finite floats become 'nan', 'inf' and '-inf'."""
+    if isinstance(data, float):
+        return json_float(data)
+    if isinstance(data, Mapping):
+        return {str(key): jsonable(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [jsonable(item) for item in data]
+    return data
+
+
+def emit_json(data: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(jsonable(data), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDE, markup=False, highlight=False, emoji=False)
+
+
+def line(text: str = "") -> None:
+    """Print a line of text."""
+    _console().print(shown(text), soft_wrap=True)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    """Print a table; numbers are shortened, control characters written out."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    result = Table(box=SIMPLE_HEAD, title=Text(shown(title)) if title else None, title_justify="left", pad_edge=False)
+    for index, name in enumerate(head):
+        numeric = all(isinstance(row[index], (int, float, type(None))) for row in rows) and rows
+        result.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        result.add_row(*(Text("" if cell is None else value_text(cell)) for cell in row))
+    _console().print(result)
+
+
+def facts(pairs: Mapping[str, Any]) -> None:
+    """Print names with their values, one a line, aligned."""
+    width = max((len(name) for name in pairs), default=0)
+    for name, value in pairs.items():
+        line(f"{name:<{width}}  {value_text(value)}")

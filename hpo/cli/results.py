@@ -1,0 +1,146 @@
+"""What the commands tell about studies and trials: plain data, and how it is printed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.cli import render
+from hpo.study import Study
+from hpo.text import duration, number
+from hpo.trial import Trial
+
+
+def trial_data(trial: Trial) -> dict[str, Any]:
+    """A trial as one JSON object."""
+    return {
+        "number": trial.number,
+        "state": str(trial.state),
+        "params": dict(trial.params),
+        "value": trial.value,
+        "epochs": trial.epochs,
+        "seed": trial.seed,
+        "error": trial.error,
+    }
+
+
+def best_data(study: Study, test: Mapping[str, float] | None) -> dict[str, Any]:
+    """The answer of a study: its best trial, its scores and where it is stored."""
+    best = study.best
+    return {
+        "study": study.name,
+        "store": str(study.path),
+        "direction": study.spec.direction,
+        "trials": sum(study.counts().values()),
+        "failed": study.counts().get("failed", 0),
+        "epochs_spent": study.epochs_spent,
+        "best": {
+            "number": best.number,
+            "value": best.value,
+            "epochs": best.epochs,
+            "params": dict(best.params),
+            "validation": {name: v for name, v in best.metrics.items() if name != "value"},
+            "test": dict(test) if test is not None else None,
+        },
+    }
+
+
+def print_best(data: Mapping[str, Any]) -> None:
+    """Print `best_data` for people."""
+    best = data["best"]
+    epochs = f", {best['epochs']} epochs" if best["epochs"] > 1 else ""
+    render.line(f"best of {data['trials']} trials in study {data['study']}: trial {best['number']}{epochs}")
+    render.line()
+    render.facts({f"  {name}": value for name, value in best["params"].items()})
+    render.line()
+    validation = best["validation"]
+    if "accuracy" in validation:
+        render.line(f"validation accuracy  {number(validation['accuracy'])}")
+    else:
+        render.line(f"value  {number(best['value'])}  ({data['direction']}d)")
+    if best["test"] is not None:
+        render.line(f"test accuracy        {number(best['test'].get('accuracy'))}  (data that no trial saw)")
+    render.line(f"stored in            {data['store']}  (`hpo show {data['study']}` lists the trials)")
+
+
+def study_data(study: Study, rows: int) -> dict[str, Any]:
+    """A study with its specification, counts and best trials."""
+    spec = study.spec
+    return {
+        "study": study.name,
+        "store": str(study.path),
+        "objective": dict(spec.objective),
+        "searcher": {"name": spec.searcher, **spec.settings},
+        "direction": spec.direction,
+        "seed": spec.seed,
+        "batch": spec.batch,
+        "epochs": spec.epochs,
+        "budget": study.budget,
+        "epochs_spent": study.epochs_spent,
+        "states": study.counts(),
+        "space": spec.space.to_json(),
+        "environment": study.environment,
+        "best": [trial_data(trial) for trial in study.ranking(rows)],
+    }
+
+
+def print_study(data: Mapping[str, Any]) -> None:
+    """Print `study_data` for people."""
+    searcher = {key: value for key, value in data["searcher"].items() if key != "name"}
+    settings = ", ".join(f"{key}={value}" for key, value in searcher.items())
+    render.facts(
+        {
+            "study": data["study"],
+            "store": data["store"],
+            "objective": ", ".join(f"{key}={value}" for key, value in data["objective"].items()),
+            "searcher": data["searcher"]["name"] + (f" ({settings})" if settings else ""),
+            "direction": data["direction"],
+            "seed": data["seed"],
+            "batch": data["batch"],
+            "spent": f"{data['epochs_spent']} of {data['budget'] if data['budget'] is not None else 'unlimited'}"
+            + (" epochs" if data["epochs"] else " trials"),
+            "states": ", ".join(f"{count} {state}" for state, count in sorted(data["states"].items())) or "no trials",
+        }
+    )
+    render.line()
+    render.table(["hyperparameter", "domain"], [[item["name"], _domain_text(item)] for item in data["space"]])
+    names = [item["name"] for item in data["space"]]
+    rows = [[t["number"], t["value"], t["epochs"], *[t["params"].get(name) for name in names]] for t in data["best"]]
+    if rows:
+        render.table(["trial", "value", "epochs", *names], rows, title=f"best {len(rows)} trials")
+
+
+def _domain_text(item: Mapping[str, Any]) -> str:
+    if item["type"] == "choice":
+        text = " | ".join(str(option) for option in item["options"])
+    else:
+        text = f"{number(item['low'])} to {number(item['high'])}"
+        text += " (log)" if item.get("log") else ""
+        text += f" step {number(item['step'])}" if item.get("step") else ""
+        text = f"{item['type']} {text}"
+    conditions = " and ".join(
+        f"{parent} is {' or '.join(map(str, values))}" for parent, values in item.get("when", {}).items()
+    )
+    return text + (f", when {conditions}" if conditions else "")
+
+
+def print_trial(trial: Trial, study: Study) -> None:
+    """Print one trial: facts, hyperparameters, curve, error."""
+    render.facts(
+        {
+            "study": study.name,
+            "trial": trial.number,
+            "state": str(trial.state) + (f" ({trial.reason})" if trial.reason else ""),
+            "value": number(trial.value),
+            "epochs": trial.epochs,
+            "seconds": duration(trial.seconds),
+            "seed": trial.seed,
+            **({"proposed": ", ".join(f"{k}={v}" for k, v in trial.info.items())} if trial.info else {}),
+        }
+    )
+    render.line()
+    render.facts({f"  {name}": value for name, value in trial.params.items()})
+    if trial.curve:
+        names = list(trial.curve)
+        render.table(["epoch", *names], [[i, *row] for i, row in enumerate(zip(*trial.curve.values(), strict=True), 1)])
+    if trial.error:
+        render.line()
+        render.line(trial.error.rstrip())

@@ -1,0 +1,30 @@
+"""`hpo resume`: go on."""
+
+import click
+
+from hpo.cli import options, render
+
+
+@click.command("resume")
+@click.argument("study", required=False)
+@click.option("--trials", type=int, help="The new budget in full trainings, in all [default: as it was].")
+@options.store
+@options.running
+@options.as_json
+def command(
+    study: str | None,
+    trials: int | None,
+    store: str | None,
+    timeout: str | None,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Go on with STUDY (default: the latest) to its budget, or to the new total of --trials."""
+    from hpo.cli.results import best_data, print_best
+    from hpo.study import load_study
+
+    found = load_study(study, store)
+    found.resume(trials=trials, timeout=timeout, progress="each" if verbose else not quiet)
+    data = best_data(found, found.test())
+    render.emit_json(data) if as_json else print_best(data)

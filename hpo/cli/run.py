@@ -1,0 +1,46 @@
+"""`hpo run`: search."""
+
+from typing import Any
+
+import click
+
+from hpo.cli import options, render
+
+
+@click.command(
+    "run", epilog="Keys of --set: any of a study file, e.g. searcher.eta=4, space.width=64, objective.data=moons."
+)
+@click.argument("study", required=False)
+@click.option("--searcher", help="A name (`hpo searchers`), optuna:SAMPLER or module:Class [default: tpe].")
+@click.option("--trials", type=int, help="Budget in full trainings [default: 50].")
+@click.option("--epochs", type=int, help="The most that one trial trains [default: the objective's].")
+@click.option("--seed", type=int, help="Determines every trial [default: 0].")
+@click.option("--direction", help="maximize or minimize; needed for a function.")
+@click.option("--name", help="Name of the study; an existing one goes on [default: a new name].")
+@click.option("--batch", type=int, help="Proposals a round [default: the searcher's].")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change any key of the study; repeatable.")
+@options.store
+@options.running
+@options.as_json
+def command(
+    study: str | None,
+    store: str | None,
+    timeout: str | None,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    changes: tuple[str, ...],
+    **flags: Any,
+) -> None:
+    """Search for the best hyperparameters of STUDY: a shipped study (`hpo studies`), a TOML file, or
+    module:function with a `space` in that module. Without STUDY: a SimpleNN on synthetic classification data.
+    """
+    from hpo.api import open_study, run_study
+    from hpo.cli.results import best_data, print_best
+    from hpo.study_file import read_plan
+
+    plan = read_plan(study, searcher=flags.pop("searcher"), changes=changes, flags=flags)
+    opened = open_study(plan, store)
+    run_study(opened, plan.objective, trials=plan.trials, timeout=timeout, progress="each" if verbose else not quiet)
+    data = best_data(opened, opened.test(plan.objective))
+    render.emit_json(data) if as_json else print_best(data)

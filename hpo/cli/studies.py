@@ -1,0 +1,18 @@
+"""`hpo studies`: the questions that come with hpo."""
+
+import click
+
+from hpo.cli import options, render
+
+
+@click.command("studies")
+@options.as_json
+def command(as_json: bool) -> None:
+    """List the studies that come with hpo, each with its question; `hpo run NAME` runs one."""
+    from hpo.study_file import shipped
+
+    data = [{"name": name, "question": table.get("question", "")} for name, table in shipped().items()]
+    if as_json:
+        render.emit_json(data)
+    else:
+        render.table(["study", "question"], [[d["name"], d["question"]] for d in data])

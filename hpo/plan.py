@@ -1,0 +1,84 @@
+"""What is to be searched, before it is a study in a store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.errors import UsageError
+from hpo.objective import Objective
+from hpo.registry import make_searcher
+from hpo.resolve import MAX_TRIALS, whole
+from hpo.searcher import Searcher
+from hpo.space import Space
+from hpo.study_spec import MAX_SEED, StudySpec
+
+MAX_BATCH = 100_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study to be created or gone on with.
+
+    Attributes:
+        objective: what is optimised.
+        spec: the study's specification.
+        trials: budget in full trainings; None: asked and told by hand.
+        initial: configurations that are tried first.
+        name: of the study; None: a new one named after label, searcher and seed.
+        label: beginning of the name; None: the objective's.
+    """
+
+    objective: Objective
+    spec: StudySpec
+    trials: int | None
+    initial: Sequence[Mapping[str, Any]] = ()
+    name: str | None = None
+    label: str | None = None
+
+
+def specify(
+    objective: Objective,
+    space: Space | Mapping[str, Any] | None,
+    searcher: str | type[Searcher] | Searcher,
+    *,
+    epochs: int | None,
+    seed: int,
+    batch: int | None,
+    settings: Mapping[str, Any] | None = None,
+) -> StudySpec:
+    """The validated specification of a study; everything that cannot work together is refused here."""
+    whole("seed", seed, 0, MAX_SEED - 1)
+    if batch is not None:
+        whole("batch", batch, 1, MAX_BATCH)
+    epochs = _epochs(objective, epochs)
+    if space is None and (space := objective.space()) is None:
+        raise UsageError(f"objective {objective.name!r} needs a search space: give space={{...}}")
+    space = Space(space)
+    objective.check_space(space)
+    kind, unbound = make_searcher(searcher, settings)
+    assert objective.direction is not None
+    bound = unbound.bind(space, direction=objective.direction, seed=seed, epochs=epochs)
+    return StudySpec(
+        objective=objective.describe(),
+        space=space,
+        searcher=kind,
+        settings=unbound.settings(),
+        direction=objective.direction,
+        seed=seed,
+        batch=bound.default_batch if batch is None else batch,
+        epochs=epochs,
+    )
+
+
+def _epochs(objective: Objective, epochs: int | None) -> int | None:
+    if not objective.has_epochs:
+        if epochs is not None:
+            raise UsageError(
+                f"epochs is {epochs}, but objective {objective.name!r} has no epochs: leave it out, or make the "
+                "objective a generator or f(params, epochs)"
+            )
+        return None
+    epochs = objective.default_epochs if epochs is None else epochs
+    if epochs is None:
+        raise UsageError(f"objective {objective.name!r} trains in epochs: give epochs=, the most that one trial trains")
+    return whole("epochs", epochs, 1, MAX_TRIALS)

@@ -1,0 +1,233 @@
+"""Study files: a question, a space and a budget in TOML, and changes to them from the command line.
+
+question = "Does momentum help?"
+trials = 50                                    # budget in full trainings
+epochs = 30                                    # the most that one trial trains
+searcher = "tpe"                               # or a table: {name = "halving", eta = 2}
+
+[objective]                                    # or a text: "module:function", with direction below
+name = "simplenn"
+data = "moons"
+
+[space]                                        # or the name of one of the objective's spaces
+learning_rate = {type = "float", low = 1e-3, high = 1.0, log = true}
+optimizer = ["sgd", "momentum"]                # options
+momentum = {type = "float", low = 0.5, high = 0.99, when = {optimizer = ["momentum"]}}
+width = 64                                     # a constant
+
+[override.grid.space]                          # what is different under searcher "grid"
+learning_rate = [0.001, 0.01, 0.1]
+"""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hpo.domains import Domain
+from hpo.errors import LoadError, NotFoundError, UsageError, did_you_mean
+from hpo.objective import Objective
+from hpo.plan import Plan, specify
+from hpo.registry import import_object
+from hpo.resolve import DEFAULT_OBJECTIVE, objective_by_name, resolve_objective
+from hpo.space import Space, as_domain
+
+MAX_BYTES = 1_000_000
+DEFAULT_SEARCHER = "tpe"
+DEFAULT_TRIALS = 50
+_NAMED = (str, dict)
+KEYS: dict[str, type | tuple[type, ...]] = {
+    "question": str,
+    "expect": str,
+    "objective": _NAMED,
+    "space": _NAMED,
+    "searcher": _NAMED,
+    "trials": int,
+    "epochs": int,
+    "seed": int,
+    "batch": int,
+    "direction": str,
+    "name": str,
+    "override": dict,
+}
+_EXPECTED = {str: "text", int: "an integer", dict: "a table", _NAMED: "a name or a table"}
+
+
+def shipped() -> dict[str, dict[str, Any]]:
+    """Name to content of the studies that come with hpo."""
+    files = sorted(resources.files("studies").iterdir(), key=lambda file: file.name)
+    return {
+        file.name.removesuffix(".toml"): tomllib.loads(file.read_text("utf-8"))
+        for file in files
+        if file.name.endswith(".toml")
+    }
+
+
+def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str], flags: Mapping[str, Any]) -> Plan:
+    """The plan that the command line describes.
+
+    Args:
+        study: a shipped study, a TOML file or "module:function"; None: the shared objective as it comes.
+        searcher: overrides the study's own, settings included.
+        changes: `key=value` for any key, e.g. "searcher.eta=4".
+        flags: trials, epochs, seed, batch, direction, name; None where not given. They win over `changes`.
+
+    Raises:
+        HpoError: naming file and key, what was found and what was expected.
+    """
+    where, label, table = _find(study)
+    _check(table, where)
+    if searcher is not None:
+        table = table | {"searcher": searcher}
+    override = table.get("override", {}).get(_searcher_name(table), {})
+    _check(override, f"{where}: override.{_searcher_name(table)}")
+    edits = [override, *map(_parse, changes), {key: value for key, value in flags.items() if value is not None}]
+    space: Any = table.get("space")
+    space_edits: dict[str, Any] = {}
+    for edit in edits:
+        for key, value in edit.items():
+            if key == "space" and isinstance(value, dict):
+                space_edits |= value
+            elif key == "space":
+                space = value
+            else:
+                table = table | {key: _merged(table.get(key), value)}
+    _check(table, where)
+    objective, module_space = _objective(table)
+    settings = _named(table.get("searcher", DEFAULT_SEARCHER))
+    name = settings.pop("name", DEFAULT_SEARCHER)
+    spec = specify(
+        objective,
+        edited(_space(space, objective, module_space), space_edits),
+        name,
+        settings=settings,
+        epochs=table.get("epochs"),
+        seed=table.get("seed", 0),
+        batch=table.get("batch"),
+    )
+    return Plan(objective, spec, table.get("trials", DEFAULT_TRIALS), name=table.get("name"), label=label)
+
+
+def edited(space: Space, edits: Mapping[str, Any]) -> Space:
+    """`space` with some domains replaced or added; conditions that can no longer hold take their child along."""
+    if not edits:
+        return space
+    domains: dict[str, Any] = dict(space)
+    domains |= {name: as_domain(name, value) for name, value in edits.items()}
+    for name in space.order:
+        domain = domains[name]
+        if name in edits or not domain.when:
+            continue
+        when = {parent: _still_possible(domains.get(parent), values) for parent, values in domain.when.items()}
+        if all(when.values()):
+            domains[name] = dataclasses.replace(domain, when=when)
+        else:
+            del domains[name]
+    return Space(domains)
+
+
+def _still_possible(parent: Domain | None, values: Iterable[Any]) -> list[Any]:
+    def possible(value: Any) -> bool:
+        try:
+            parent.accept(value)  # type: ignore[union-attr]
+        except ValueError:
+            return False
+        return True
+
+    return [] if parent is None else [value for value in values if possible(value)]
+
+
+def _find(study: str | None) -> tuple[str, str | None, dict[str, Any]]:
+    """Where the study comes from, the beginning of its name, its content."""
+    if study is None:
+        return "the default study", None, {}
+    if ":" in study and not study.endswith(".toml"):
+        return study, None, {"objective": study}
+    if study.endswith(".toml"):
+        return study, Path(study).stem, _read(Path(study))
+    known = shipped()
+    if study not in known:
+        hint = did_you_mean(study, known)
+        raise NotFoundError(f"no study {study!r}: {hint}, or give a FILE.toml or module:function")
+    return f"study {study!r}", study, known[study]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"study file {path} has {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"no study file {path}: `hpo studies` lists the shipped ones") from None
+    except OSError as error:
+        raise LoadError(f"study file {path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
+        raise LoadError(f"study file {path} is not valid TOML: {error}") from error
+
+
+def _check(table: Mapping[str, Any], where: str) -> None:
+    for key, value in table.items():
+        if key not in KEYS:
+            raise UsageError(f"{where}: unknown key {key!r}: {did_you_mean(key, KEYS)}")
+        if isinstance(value, bool) or not isinstance(value, KEYS[key]):
+            raise UsageError(f"{where}: {key} is {value!r}, expected {_EXPECTED[KEYS[key]]}")
+
+
+def _parse(change: str) -> dict[str, Any]:
+    """`searcher.eta=4` as a nested table; a value that is not TOML is text."""
+    key, equals, text = change.partition("=")
+    section, _, name = key.strip().partition(".")
+    if not equals or not section:
+        raise UsageError(f"--set {change!r}: expected KEY=VALUE, for instance searcher.eta=4")
+    if section not in KEYS:
+        raise UsageError(f"--set {change!r}: unknown key {section!r}: {did_you_mean(section, KEYS)}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        value = text
+    return {section: {name: value}} if name else {section: value}
+
+
+def _merged(old: Any, new: Any) -> Any:
+    return _named(old) | new if isinstance(new, dict) else new
+
+
+def _named(found: Any) -> dict[str, Any]:
+    """A searcher or objective as a table: `"tpe"` is short for `{name = "tpe"}`."""
+    if found is None:
+        return {}
+    return dict(found) if isinstance(found, dict) else {"name": found}
+
+
+def _searcher_name(table: Mapping[str, Any]) -> str:
+    name = _named(table.get("searcher")).get("name", DEFAULT_SEARCHER)
+    return str(name).partition(":")[0]
+
+
+def _objective(table: Mapping[str, Any]) -> tuple[Objective, Any]:
+    """The objective, and the `space` beside it where it is a function in a module."""
+    settings, direction = _named(table.get("objective")), table.get("direction")
+    path = settings.pop("name", DEFAULT_OBJECTIVE)
+    if ":" not in path:
+        return resolve_objective(objective_by_name(path, settings), direction), None
+    if settings:
+        raise UsageError(f"objective {path!r} is a function: it takes no settings such as {next(iter(settings))!r}")
+    objective = resolve_objective(path, direction)
+    try:
+        return objective, import_object(f"{path.partition(':')[0]}:space")
+    except LoadError:
+        return objective, None  # the study file has one, or it is missed later
+
+
+def _space(found: Any, objective: Objective, module_space: Any) -> Space:
+    if isinstance(found, Mapping):
+        return Space(found)
+    if found is None and module_space is not None:
+        return Space(module_space)
+    own = objective.space(found or "default")
+    if own is None:
+        missing = f"it has no space called {found!r}" if found else "give it one under [space], or beside the function"
+        raise UsageError(f"objective {objective.name!r} needs a search space: {missing}")
+    return own

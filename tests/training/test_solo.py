@@ -1,0 +1,228 @@
+"""Training one trial is what a hand-written loop in torch does, and goes on exactly where it paused."""
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hpo import seeding
+from hpo.objective import Step
+from hpo.training.data import Data, Part, load_data
+from hpo.training.hyperparameters import OPTIMIZERS, complete
+from hpo.training.model import SimpleNN
+from hpo.training.solo import SoloRun, evaluate, train_and_evaluate
+
+SEED = 123
+HAND_MADE: dict[str, Any] = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.01, weight_decay=0.001),
+    "momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.8, weight_decay=0.001),
+    "nesterov": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.8, nesterov=True, weight_decay=0.001),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.001),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.001),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, weight_decay=0.001),
+}
+
+
+def double(part: Part) -> Part:
+    return Part(part.x.double(), part.y)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return load_data("classification", 0)
+
+
+@pytest.fixture(scope="module")
+def exact(data: Data) -> Data:
+    """The same in float64, cut to 100 rows so that batches of 32 leave a smaller last one."""
+    train = Part(data.train.x[:100].double(), data.train.y[:100])
+    return Data(train, double(data.validation), double(data.test), data.n_inputs, data.n_classes)
+
+
+def params(optimizer: str, **more: Any) -> dict[str, Any]:
+    fixed = {
+        "learning_rate": 0.01,
+        "weight_decay": 0.001,
+        "momentum": 0.8,
+        "width": 16,
+        "depth": 2,
+        "activation": "tanh",
+    }
+    return {"optimizer": optimizer, **fixed, **more}
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    return [p.detach() for p in model.parameters()]
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_equals_a_hand_written_torch_loop(optimizer: str, exact: Data) -> None:
+    start = SimpleNN(20, 2, complete(params(optimizer)), SEED, torch.float64)
+    first, second, last = copy.deepcopy(start.layers)
+    net = nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), last)
+    hand = HAND_MADE[optimizer](net.parameters())
+    losses = []
+    for epoch in range(3):
+        key = seeding.fold(torch.tensor([SEED]), "order", epoch)
+        total = 0.0
+        for batch in seeding.permutation(key, 100)[0].split(32):
+            loss = functional.cross_entropy(net(exact.train.x[batch]), exact.train.y[batch])
+            hand.zero_grad()
+            loss.backward()
+            hand.step()
+            total += loss.item() * len(batch)
+        losses.append(total / 100)
+    model, steps = train_and_evaluate(params(optimizer), exact, SEED, 3)
+    for ours, theirs in zip(weights(model), weights(net), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    assert [step.metrics["train_loss"] for step in steps] == pytest.approx(losses, abs=1e-12)
+
+
+def test_training_with_dropout_equals_a_hand_written_loop_with_the_same_draws(exact: Data) -> None:
+    rate = 0.3
+    model = SimpleNN(20, 2, complete(params("sgd")), SEED, torch.float64)
+    first, second, last = model.layers
+    hand = HAND_MADE["sgd"](model.parameters())
+    key, step = torch.tensor([SEED]), 0
+
+    def drop(x: Tensor, layer: int) -> Tensor:
+        keep = seeding.keep(seeding.fold(key, "dropout", layer, step), x.numel(), torch.tensor([rate]))
+        return x * keep.reshape(x.shape) / (1 - rate)
+
+    for epoch in range(2):
+        for batch in seeding.permutation(seeding.fold(key, "order", epoch), 100)[0].split(32):
+            hidden = drop(torch.tanh(first(exact.train.x[batch])), 1)
+            hidden = drop(torch.tanh(second(hidden)), 2)
+            hand.zero_grad()
+            functional.cross_entropy(last(hidden), exact.train.y[batch]).backward()
+            hand.step()
+            step += 1
+    ours, _ = train_and_evaluate(params("sgd", dropout=rate), exact, SEED, 2)
+    for mine, theirs in zip(weights(ours), weights(model), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_resumed_training_equals_uninterrupted_training(optimizer: str, data: Data) -> None:
+    settings = complete(params(optimizer, dropout=0.4, batch_size=96))  # the last batch has 32 rows
+    parts, whole = SoloRun(settings, data, SEED), SoloRun(settings, data, SEED)
+    steps: list[Step] = []
+    for target in (3, 3, 2, 5, 9):  # those already reached train nothing
+        steps += parts.advance(target)
+    assert steps == list(whole.advance(9))
+    assert [step.epoch for step in steps] == list(range(1, 10))
+    assert same(parts.model, whole.model)
+    states = (run.optimizer.state_dict()["state"].values() for run in (parts, whole))
+    for one, other in zip(*states, strict=True):
+        assert all(
+            one[name] is None or torch.equal(torch.as_tensor(one[name]), torch.as_tensor(other[name])) for name in one
+        )
+
+
+def test_a_trial_left_between_two_epochs_goes_on_exactly(data: Data) -> None:
+    settings = complete(params("adam", dropout=0.2))
+    left, whole = SoloRun(settings, data, SEED), SoloRun(settings, data, SEED)
+    steps = left.advance(4)
+    first = next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    assert [first, *left.advance(4)] == list(whole.advance(4))
+
+
+def test_a_trial_does_not_depend_on_other_trials_or_on_torchs_seed(data: Data) -> None:
+    wanted = params("rmsprop", dropout=0.5)
+    _, alone = train_and_evaluate(wanted, data, SEED, 3)
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        before = torch.random.get_rng_state()
+        run = SoloRun(complete(wanted), data, SEED)
+        steps: list[Step] = []
+        for epoch in range(1, 4):
+            train_and_evaluate(params("adam", dropout=0.1), data, epoch, 1)
+            steps += run.advance(epoch)
+        assert torch.equal(torch.random.get_rng_state(), before)
+    assert steps == alone
+
+
+def test_another_seed_is_another_trial(data: Data) -> None:
+    one, other = (train_and_evaluate(params("sgd"), data, seed, 1)[1] for seed in (1, 2))
+    assert one != other
+
+
+def test_dropout_is_off_in_evaluation_and_keeps_the_expected_activation(data: Data) -> None:
+    run = SoloRun(complete(params("sgd", dropout=0.5)), data, SEED)
+    assert evaluate(run.model, data.validation) == evaluate(run.model, data.validation)
+    masks = [mask for step in run._masks(0, 25, 32) for mask in step or ()]
+    assert {float(v) for v in torch.stack(masks).unique()} == {0.0, 2.0}
+    assert float(torch.stack(masks).mean()) == pytest.approx(1, abs=0.04)  # 25600 draws, 4 standard errors: 0.025
+
+
+def test_masks_do_not_depend_on_how_many_are_drawn_at_once(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, together = train_and_evaluate(params("sgd", dropout=0.5), data, SEED, 2)
+    monkeypatch.setattr("hpo.training.solo._MASK_BLOCK", 1)
+    assert train_and_evaluate(params("sgd", dropout=0.5), data, SEED, 2)[1] == together
+
+
+def test_a_batch_larger_than_the_data_is_the_full_batch(data: Data) -> None:
+    results = [
+        train_and_evaluate(params("sgd", batch_size=size, dropout=0.2), data, SEED, 2)[1] for size in (800, 10**18)
+    ]
+    assert results[0] == results[1]
+
+
+def test_online_training_takes_one_row_a_step(exact: Data) -> None:
+    run = SoloRun(complete(params("adam", batch_size=1, width=4)), exact, SEED)
+    list(run.advance(1))
+    assert {float(state["step"]) for state in run.optimizer.state.values()} == {100.0}
+
+
+def test_a_diverging_trial_ends_with_a_non_finite_value(data: Data) -> None:
+    run = SoloRun(complete({"optimizer": "sgd", "learning_rate": 1e6}), data, SEED)
+    steps = list(run.advance(30))
+    assert math.isnan(steps[-1].value)
+    assert math.isnan(steps[-1].metrics["accuracy"])
+    assert all(math.isfinite(step.value) for step in steps[:-1])
+    assert len(steps) < 30
+    assert list(run.advance(30)) == []
+
+
+def test_metrics_are_those_of_the_trained_model(data: Data) -> None:
+    model, steps = train_and_evaluate(params("adam"), data, SEED, 3)
+    probabilities = model.predict_proba(data.validation.x)
+    right = [int(row.argmax()) == int(label) for row, label in zip(probabilities, data.validation.y, strict=True)]
+    assert steps[-1].value == steps[-1].metrics["accuracy"] == sum(right) / 600
+    nats = -probabilities.double()[torch.arange(600), data.validation.y].log().mean()
+    assert steps[-1].metrics["validation_loss"] == pytest.approx(float(nats), abs=1e-5)
+
+
+def test_training_uses_one_thread_and_gives_the_others_back(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    forward = SimpleNN.forward
+
+    def spy(self: SimpleNN, x: Tensor, masks: Any = None) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return forward(self, x, masks)
+
+    monkeypatch.setattr(SimpleNN, "forward", spy)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for _ in SoloRun(complete(params("sgd")), data, SEED).advance(2):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
+@pytest.mark.parametrize("name", ["moons", "spirals"])
+def test_the_default_network_learns_the_other_data_sets(name: str) -> None:
+    _, steps = train_and_evaluate({}, load_data(name, 0), SEED, 15)
+    assert steps[-1].value > 0.85
+    assert steps[-1].metrics["train_loss"] < steps[0].metrics["train_loss"]
