@@ -70,7 +70,6 @@ class Searcher(ABC):
     """
 
     needs_epochs: ClassVar[bool] = False  # stops trials early, so the objective must have epochs
-    replays_asks: ClassVar[bool] = False  # _ask itself changes state: resume has to run it again
     variant_setting: ClassVar[str | None] = None  # the setting that `name:VARIANT` sets
 
     def bind(self, space: Space, *, direction: str = "maximize", seed: int = 0, epochs: int | None = None) -> Self:
@@ -85,6 +84,8 @@ class Searcher(ABC):
         Raises:
             MismatchError: naming searcher and what it cannot handle.
         """
+        if epochs is not None and epochs < 1:
+            raise UsageError(f"epochs is {epochs}, expected at least 1")
         if direction not in ("maximize", "minimize"):
             raise UsageError(f"direction is {direction!r}, expected 'maximize' or 'minimize'")
         bound = copy.copy(self)
@@ -120,14 +121,29 @@ class Searcher(ABC):
         return 8
 
     @property
-    def used_up(self) -> bool:
-        """Whether every configuration of a finite space has been tried, by this searcher or anyone."""
-        return self._countable is not None and len(self._seen) >= self._countable
+    def replays_asks(self) -> bool:
+        """Whether `_ask` itself changes state, so that resume has to run it again."""
+        return False
+
+    @property
+    def countable(self) -> int | None:
+        """How many configurations the space has, where they are watched for exhaustion."""
+        size = self.space.size
+        return size if size is not None and size <= MAX_COUNTED else None
+
+    def untried(self) -> int | None:
+        """How many configurations of a countable space were neither proposed nor told."""
+        return None if self.countable is None else self.countable - len(self._seen)
+
+    def tried(self, params: Mapping[str, Any]) -> bool:
+        """Whether a configuration of a countable space was proposed or told."""
+        return canonical(dict(params)) in self._seen
 
     @property
     def exhausted(self) -> bool:
         """Whether there is nothing left to propose, whatever is told next."""
-        return self.used_up
+        self._require_study()
+        return self.untried() == 0
 
     def settings(self) -> dict[str, Any]:
         """The settings as JSON; `type(self)(**settings)` gives an equal searcher."""
@@ -163,8 +179,7 @@ class Searcher(ABC):
 
         Fewer, or none, while results are outstanding or when `exhausted`.
         """
-        if not hasattr(self, "_pending"):
-            raise RuntimeError(f"searcher {self.label!r} has no study yet: call bind(space) first")
+        self._require_study()
         if n < 1:
             raise UsageError(f"ask({n}): expected at least 1")
         if self.exhausted:
@@ -181,6 +196,7 @@ class Searcher(ABC):
 
     def accept(self, proposals: Sequence[Proposal]) -> None:
         """Note that `proposals`, a beginning of what `propose` gave, were started."""
+        self._require_study()
         for proposal in proposals:
             number = proposal.continues
             if number is None:
@@ -192,6 +208,7 @@ class Searcher(ABC):
 
     def replay(self, n: int, proposals: Sequence[Proposal]) -> None:
         """Bring the searcher to the state after `ask(n)` that started `proposals`, as a store recorded them."""
+        self._require_study()
         if self.replays_asks:
             again = self.propose(n)[: len(proposals)]
             found, stored = (
@@ -207,25 +224,41 @@ class Searcher(ABC):
     # -- telling
 
     def tell(self, outcomes: Iterable[Outcome]) -> None:
-        """Take in outcomes: of proposals, failures included, and of trials that were never proposed here."""
-        if not hasattr(self, "_pending"):
-            raise RuntimeError(f"searcher {self.label!r} has no study yet: call bind(space) first")
+        """Take in outcomes: of proposals, failures included, and of trials that were never proposed here.
+
+        Raises:
+            ValueError: a trial that is not outstanding, or a pending one with another configuration.
+            SpaceError: a foreign trial outside the space. Nothing is taken in then.
+        """
+        self._require_study()
+        ordered = sorted(outcomes, key=lambda outcome: outcome.number)
+        params = [self._told_params(outcome) for outcome in ordered]
+        if len({outcome.number for outcome in ordered}) < len(ordered):
+            raise ValueError("a trial is told twice")
         results = []
-        for outcome in sorted(outcomes, key=lambda o: o.number):
-            own = outcome.number in self._pending
-            if not own and outcome.number in self._params:
-                raise ValueError(f"trial {outcome.number} was told before and has not been continued since")
-            params = self.space.validate(outcome.params, f"trial {outcome.number}")
-            self._pending.pop(outcome.number, None)
-            self._next = max(self._next, outcome.number + 1)
-            self._params[outcome.number] = params
-            self._reached[outcome.number] = outcome.epochs
-            self._see(params)
-            value = outcome.value
-            ok = outcome.state == State.DONE and value is not None and math.isfinite(value)
-            reward = self._sign * value if ok and value is not None else None
-            results.append(Result(outcome.number, params, reward, outcome.epochs, own))
+        for outcome, configuration in zip(ordered, params, strict=True):
+            number = outcome.number
+            own = self._pending.pop(number, None) is not None
+            self._next = max(self._next, number + 1)
+            self._params[number] = configuration
+            self._reached[number] = outcome.epochs
+            self._see(configuration)
+            results.append(Result(number, configuration, self._reward(outcome), outcome.epochs, own))
         self._tell(results)
+
+    def _told_params(self, outcome: Outcome) -> Mapping[str, Any]:
+        number = outcome.number
+        if number not in self._pending:
+            if number in self._params:
+                raise ValueError(f"trial {number} was told before and has not been continued since")
+            return self.space.validate(outcome.params, f"trial {number}")
+        if canonical(dict(outcome.params)) != canonical(dict(self._params[number])):
+            raise ValueError(f"trial {number} was proposed with {self._params[number]}, told with {outcome.params}")
+        return self._params[number]
+
+    def _reward(self, outcome: Outcome) -> float | None:
+        ok = outcome.state == State.DONE and outcome.value is not None and math.isfinite(outcome.value)
+        return self._sign * outcome.value if ok and outcome.value is not None else None
 
     # -- for subclasses
 
@@ -251,27 +284,25 @@ class Searcher(ABC):
     _pending: dict[int, Proposal] = dataclasses.field(init=False, repr=False)
     _seen: set[str] = dataclasses.field(init=False, repr=False)
 
-    @property
-    def _countable(self) -> int | None:
-        size = self.space.size
-        return size if size is not None and size <= MAX_COUNTED else None
+    def _require_study(self) -> None:
+        if not hasattr(self, "_pending"):
+            raise RuntimeError(f"searcher {self.label!r} has no study yet: call bind(space) first")
 
     def _see(self, params: Mapping[str, Any]) -> None:
-        if self._countable is not None:
+        if self.countable is not None:
             self._seen.add(canonical(dict(params)))
 
     def _within_space(self, proposals: list[Proposal]) -> list[Proposal]:
-        """`proposals` up to the new one that completes a finite space: what follows could only repeat."""
-        if self._countable is None:
+        """`proposals` up to the first that could only repeat, because a finite space is used up."""
+        if self.countable is None:
             return proposals
-        seen, kept = set(self._seen), []
-        for proposal in proposals:
+        seen = set(self._seen)
+        for i, proposal in enumerate(proposals):
             if proposal.continues is None:
-                if len(seen) >= self._countable:
-                    continue
+                if len(seen) >= self.countable:
+                    return proposals[:i]
                 seen.add(canonical(dict(proposal.params)))
-            kept.append(proposal)
-        return kept
+        return proposals
 
     def _checked(self, proposal: Proposal) -> Proposal:
         most = 1 if self.epochs is None else self.epochs

@@ -15,7 +15,7 @@ NOTE: brackets of this one shape follow each other until the budget is spent; Hy
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hpo.errors import MismatchError, UsageError
 from hpo.registry import make_searcher
@@ -34,7 +34,7 @@ class Halving(Searcher):
             the outcomes of the first rung, where all trials are comparable.
     """
 
-    needs_epochs = True
+    needs_epochs: ClassVar[bool] = True
 
     eta: int = 3
     min_epochs: int = 1
@@ -61,7 +61,7 @@ class Halving(Searcher):
         return {"eta": self.eta, "min_epochs": self.min_epochs, "searcher": searcher}
 
     @property
-    def replays_asks(self) -> bool:  # type: ignore[override]
+    def replays_asks(self) -> bool:
         """As the searcher that proposes."""
         return bool(self._inner_settings.replays_asks)
 
@@ -82,7 +82,7 @@ class Halving(Searcher):
                 f"searcher 'halving': min_epochs is {self.min_epochs}, but a trial trains {self.epochs} epochs at most"
             )
         self.rungs = rung_epochs(self.epochs, self.eta, self.min_epochs)
-        self._width = self.eta ** (len(self.rungs) - 1)
+        self._width: int = self.eta ** (len(self.rungs) - 1)
         self._inner = self._inner_settings.bind(self.space, seed=self.seed, epochs=self.rungs[0])
         self._bracket = 0
         self._open_rung(0, ())

@@ -35,6 +35,7 @@ from hpo.trial import Proposal
 from hpo.values import canonical
 
 RETRIES = 3  # how often a sampler that repeats itself is asked again
+LARGEST = 1e100  # values are clipped to it, so that their squares are finite
 
 
 @contextmanager
@@ -113,7 +114,7 @@ class _OptunaSearcher(Searcher):
             if not self.replays_asks:
                 self._study.sampler = self._seeded(self.next_number)
             try:
-                self._offer(n if self._countable is None else min(n, self._countable - len(self._seen)))
+                self._offer(n if (left := self.untried()) is None else min(n, left))
                 return [Proposal(params) for _, params in self._offered]
             finally:
                 if not self.replays_asks:  # as if never asked: these samplers ignore FAIL trials
@@ -127,7 +128,7 @@ class _OptunaSearcher(Searcher):
             for _ in range(1 + RETRIES):
                 trial = self._study.ask()
                 params = self._build(trial)
-                if self._countable is None or ((text := canonical(params)) not in self._seen and text not in taken):
+                if self.countable is None or not (self.tried(params) or canonical(params) in taken):
                     number = trial.number
                     break
                 self._study.tell(trial, state=TrialState.FAIL)
@@ -135,7 +136,7 @@ class _OptunaSearcher(Searcher):
                 params = next(untried)
                 number = self._add(params)
             self._offered.append((number, params))
-            if self._countable is not None:
+            if self.countable is not None:
                 taken.add(canonical(params))
 
     def _build(self, trial: optuna.Trial) -> dict[str, Any]:
@@ -149,7 +150,7 @@ class _OptunaSearcher(Searcher):
         grid = Grid(self.space, points=0)
         for index in range(grid.size):
             params = grid[seeding.permute(index, grid.size, self.seed, self.next_number, "untried")]
-            if (text := canonical(params)) not in self._seen and text not in taken:
+            if not self.tried(params) and canonical(params) not in taken:
                 yield params
 
     def _asked(self, proposals: Sequence[Proposal]) -> None:
@@ -168,8 +169,10 @@ class _OptunaSearcher(Searcher):
             number = self._running.pop(result.number, None)
             if number is None:
                 number = self._add(result.params)
-            state = TrialState.FAIL if result.value is None else TrialState.COMPLETE
-            self._study.tell(number, result.value, state)
+            if result.value is None:
+                self._study.tell(number, state=TrialState.FAIL)
+            else:
+                self._study.tell(number, min(max(result.value, -LARGEST), LARGEST), TrialState.COMPLETE)
 
     def _add(self, params: Mapping[str, Any]) -> int:
         """Note `params` as RUNNING; returns the number in Optuna's study."""
@@ -223,7 +226,7 @@ class Optuna(_OptunaSearcher):
         return f"optuna:{self.sampler}"
 
     @property
-    def replays_asks(self) -> bool:  # type: ignore[override]
+    def replays_asks(self) -> bool:
         """Whether the sampler has a memory of its own."""
         return self.sampler in _REPLAYED
 
