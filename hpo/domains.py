@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import MISSING, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -313,7 +313,7 @@ class Choice(Domain):
         ordered: the options have an order that a searcher may use.
     """
 
-    options: tuple[Any, ...]
+    options: Sequence[Any]
     ordered: bool = False
 
     def __post_init__(self) -> None:

@@ -6,6 +6,8 @@ A message says what failed, where, what was found and expected, and what to do n
 import difflib
 from collections.abc import Iterable
 
+MAX_LISTED = 20  # names that a message lists
+
 
 class HpoError(Exception):
     """Base of all errors raised on purpose; anything else is a defect."""
@@ -99,4 +101,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(names)}" if names else "none is known"
+    if not names:
+        return "none is known"
+    return f"known: {', '.join(names[:MAX_LISTED])}" + (f", ... ({len(names)} in all)" if names[MAX_LISTED:] else "")

@@ -16,7 +16,7 @@ from typing import Any
 from hpo.errors import SpaceError
 from hpo.space import Space
 
-MAX_CASES = 1_000_000
+MAX_CASES = 100_000
 MAX_DEPTH = 100
 
 
@@ -63,7 +63,7 @@ class Grid:
         size: how many configurations there are, of any magnitude.
 
     Raises:
-        SpaceError: a continuum without points; conditions that make more than 1,000,000 cases or nest more
+        SpaceError: a continuum without points; conditions that make more than 100,000 cases or nest more
             than 100 deep.
     """
 
@@ -104,12 +104,6 @@ class Grid:
         return [self._factor(names, waits, depth) for names in _linked(waits)]
 
     def _factor(self, names: list[str], waits: dict[str, frozenset[str]], depth: int) -> _Factor:
-        self._cases += len(names)
-        if self._cases > MAX_CASES or depth > MAX_DEPTH:
-            raise SpaceError(
-                f"the conditions around {names[0]!r} make more than {MAX_CASES:,} cases or nest more than {MAX_DEPTH} "
-                "deep: a grid cannot index them; give conditioning hyperparameters fewer values"
-            )
         root, rest = names[0], names[1:]
         domain = self.space[root]
         active_at = {name: self._digits(root, name) for name in rest if root in waits[name]}
@@ -152,6 +146,12 @@ class Grid:
                 gone.add(name)
             else:
                 left[name] = waits[name] - {root}
+        self._cases += len(left)
+        if self._cases > MAX_CASES or depth >= MAX_DEPTH:
+            raise SpaceError(
+                f"the conditions on {root!r} and others make more than {MAX_CASES:,} cases or nest more than "
+                f"{MAX_DEPTH} deep: a grid cannot index them; give conditioning hyperparameters fewer values"
+            )
         factors = self._multiply(left, depth + 1) if left else []
         return _Branch(digits, factors, math.prod(factor.ends[-1] for factor in factors))
 

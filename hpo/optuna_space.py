@@ -4,6 +4,7 @@ Optuna's categories are told apart by plain `==`, so that 1, 1.0 and True are on
 with integers as floats, and finds out whether a value belongs to a stepped range by dividing floats.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -57,7 +58,7 @@ def _obstacle(domain: Domain) -> str | None:
     return f"{type(domain).__name__} is not Float, Int or Choice"
 
 
-def _mixed(options: tuple[Any, ...]) -> str | None:
+def _mixed(options: Sequence[Any]) -> str | None:
     first: dict[Any, Any] = {}
     for option in options:
         if option is not None and not isinstance(option, (bool, int, float, str)):

@@ -72,7 +72,9 @@ class Searcher(ABC):
     needs_epochs: ClassVar[bool] = False  # stops trials early, so the objective must have epochs
     variant_setting: ClassVar[str | None] = None  # the setting that `name:VARIANT` sets
 
-    def bind(self, space: Space, *, direction: str = "maximize", seed: int = 0, epochs: int | None = None) -> Self:
+    def bind(
+        self, space: Space | Mapping[str, Any], *, direction: str = "maximize", seed: int = 0, epochs: int | None = None
+    ) -> Self:
         """A copy of this searcher, with the same settings and no history, for one study.
 
         Args:
@@ -89,7 +91,7 @@ class Searcher(ABC):
         if direction not in ("maximize", "minimize"):
             raise UsageError(f"direction is {direction!r}, expected 'maximize' or 'minimize'")
         bound = copy.copy(self)
-        bound.space = space
+        bound.space = Space(space)
         bound.seed = seed
         bound.epochs = epochs
         bound._sign = 1.0 if direction == "maximize" else -1.0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
+_OFFSET = 0xD1B54A32D192ED03  # _mix(0) is 0: without it, folding the counter 0 into the key 0 would give 0 again
 
 
 def _digest(key: tuple[int | str, ...], size: int) -> int:
@@ -108,7 +109,7 @@ def fold(keys: Tensor, *path: int | str | Tensor) -> Tensor:
             word = part.long() * _signed(_GOLDEN)
         else:
             word = _signed(operator.index(part) * _GOLDEN & _MASK)
-        keys = _mix(_mix(keys) + word)
+        keys = _mix(_mix(keys + _signed(_OFFSET)) + word)
     return keys
 
 

@@ -18,7 +18,7 @@ DRAWS = 20_000
 
 
 def uniform_draws() -> list[float]:
-    return np.random.default_rng(7).random(DRAWS).tolist()
+    return [float(u) for u in np.random.default_rng(7).random(DRAWS)]
 
 
 class Colour(enum.StrEnum):
@@ -98,7 +98,7 @@ def test_malformed_domain_says_what_was_found_and_expected(domain: Domain, words
         Int(-(2**63), 2**63 - 1),
         Int(0, 2**62, step=2),
         Int(1, 2**63 - 1, log=True),
-        Choice((1, 1.0, True, None, "1", "", (), [], {}, 2**100, -0.5)),
+        Choice((1, 1.0, True, None, "1", "", (), [0], {}, 2**100, -0.5)),
         Choice(("\x00\n",)),
         Choice((np.int64(3), np.float32(0.5), [np.int8(1)])),
     ],
@@ -136,7 +136,7 @@ def test_options_are_compared_with_their_type() -> None:
     for option in domain.options:
         accepted = domain.accept(option)
         assert (type(accepted), accepted) == (type(option), option)
-    with pytest.raises(ValueError, match="expected one of 1, 1.0"):
+    with pytest.raises(ValueError, match=r"expected one of 1, 1\.0"):
         Choice((1, 1.0)).accept(True)
     assert Choice((1,)) != Choice((True,))
     assert Choice((1,)) == Choice([1])  # type: ignore[arg-type]
@@ -189,7 +189,7 @@ def test_a_step_is_taken_as_written_and_rounding_errors_are_forgiven() -> None:
     assert [domain.grid_value(i, 0) for i in range(4)] == [0.0, 0.1, 0.2, 0.3]
     assert domain.accept(0.1 + 0.2) == 0.3  # 0.30000000000000004, above high
     fine = Float(1e9, 1e9 + 1, step=1e-4)
-    assert [fine.accept(x) for x in np.arange(1e9, 1e9 + 0.001, 1e-4)] == [fine.grid_value(i, 0) for i in range(10)]
+    assert [fine.accept(x) for x in 1e9 + np.arange(10) * 1e-4] == [fine.grid_value(i, 0) for i in range(10)]
 
 
 def test_integers_above_2_to_53_stay_exact() -> None:
@@ -295,7 +295,7 @@ def test_narrow_ranges_keep_their_grid_inside() -> None:
             lambda x: (np.log(x) - math.log(5e-324)) / (math.log(1e300) - math.log(5e-324)),
         ),
     ],
-    ids=shown,
+    ids=["linear", "widest", "log", "widest log"],
 )
 def test_float_draws_follow_their_density(domain: Float, cdf: object) -> None:
     assert stats.kstest([domain.decode(u) for u in uniform_draws()], cdf).pvalue > 1e-3
