@@ -9,8 +9,9 @@ a softmax layer of its own; a row where it is inactive emits nothing (token -1):
 log-probability and its entropy, exactly as if that step did not exist. Every evaluation has `ROWS` rows,
 since a matrix product may give other bits at another batch size; within one size, rows do not meet.
 
-NOTE: the paper feeds the LSTM its last token only, as its steps always come in the same sequence. Here steps
-may be left out, so the network is also told which hyperparameter it is about to emit.
+NOTE: the paper has two layers of 35 units; one of 64 is enough for some ten tokens. It feeds the LSTM its last
+token only, as its steps always come in the same sequence. Here steps may be left out, so the network is also
+told which hyperparameter it is about to emit.
 """
 
 import math
@@ -49,12 +50,12 @@ class Emitted(NamedTuple):
 
 
 @contextmanager
-def one_thread(*, gradient: bool) -> Iterator[None]:
-    """Run torch on one thread, with or without gradients, whatever the caller's settings; they come back after."""
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread and able to differentiate, whatever the caller's modes are; they come back after."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.inference_mode(False), torch.set_grad_enabled(gradient):
+        with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         torch.set_num_threads(threads)
@@ -63,10 +64,11 @@ def one_thread(*, gradient: bool) -> Iterator[None]:
 def initial_weights(sizes: Sequence[int], rng: np.random.Generator) -> Weights:
     """Weights under which every token is equally likely: the output layer is zero.
 
-    NOTE: the paper draws every weight from U(-0.08, 0.08). The output layer is zero here, so that the search
-    begins as random search does; the rest has unit-variance inputs and the usual 1 / sqrt(fan-in) matrices,
-    so that one token more or less moves the LSTM's state visibly and interactions are learned within a
-    thousand children rather than ten thousand.
+    NOTE: the paper draws every weight from U(-0.08, 0.08) (section 4.1). The output layer is zero here, so that
+    a search begins exactly as random search does. The rest is greater, inputs of variance 1 and matrices of
+    1 / sqrt(fan-in): with the paper's, the states after different tokens are nearly the same, so each
+    hyperparameter settles by itself before interactions are seen. On a reward of random pairwise interactions
+    the paper's led to the best of 256 descriptions from 7 seeds of 20, these from 19.
     """
 
     def draw(rows: int, columns: int, scale: float) -> Tensor:
@@ -90,26 +92,27 @@ def walk(weights: Weights, sizes: Sequence[int], choose: Choose) -> Emitted:
 
     log P(a_1:T; theta) = sum over emitted t of log P(a_t | a_(t-1):1; theta).
     """
-    h, c, log_probability, entropy = _zeros(ROWS, HIDDEN), _zeros(ROWS, HIDDEN), _zeros(ROWS), _zeros(ROWS)
-    last = _zeros(ROWS, HIDDEN)
+    h, c, last = (_zeros(ROWS, HIDDEN) for _ in range(3))
+    names = weights.name.unbind()
+    own = zip(*(torch.split(w, list(sizes)) for w in (weights.token, weights.output, weights.offset)), strict=True)
     rows = torch.arange(ROWS, device="cpu")
-    tokens, start = [], 0
-    for t, size in enumerate(sizes):
-        here = slice(start, start + size)
-        h_t, c_t = torch.lstm_cell(last + weights.name[t], (h, c), weights.input, weights.hidden, weights.bias)  # (B, H)
-        logits = h_t @ weights.output[here].T + weights.offset[here]  # (B, n)
-        log_p = torch.log_softmax(logits, dim=1)
+    tokens, log_probabilities, entropies = [], [], []
+    for t, (embedding, output, offset) in enumerate(own):  # (n, H), (n, H), (n,)
+        h_t, c_t = torch.lstm_cell(last + names[t], (h, c), weights.input, weights.hidden, weights.bias)  # (B, H)
+        log_p = torch.log_softmax(h_t @ output.T + offset, dim=1)  # (B, n)
         token = choose(t, log_p)  # (B,)
         emitted = token >= 0
         index = token.clamp(min=0)
-        log_probability = log_probability + torch.where(emitted, log_p[rows, index], 0.0)
-        entropy = entropy - torch.where(emitted, (log_p.exp() * log_p).sum(1), 0.0)
-        keep = emitted[:, None]
-        h, c = torch.where(keep, h_t, h), torch.where(keep, c_t, c)
-        last = torch.where(keep, weights.token[here][index], last)
+        log_probabilities.append(log_p[rows, index] * emitted)
+        entropies.append((log_p.exp() * -log_p).sum(1) * emitted)
         tokens.append(token)
-        start += size
-    return Emitted(torch.stack(tokens, dim=1), log_probability, entropy)
+        if emitted.all():  # only saves time: the rows below come out the same
+            h, c, last = h_t, c_t, embedding[index]
+        else:
+            keep = emitted[:, None]
+            h, c = torch.where(keep, h_t, h), torch.where(keep, c_t, c)
+            last = torch.where(keep, embedding[index], last)
+    return Emitted(torch.stack(tokens, 1), torch.stack(log_probabilities, 1).sum(1), torch.stack(entropies, 1).sum(1))
 
 
 def score(weights: Weights, sizes: Sequence[int], tokens: Tensor) -> Emitted:
@@ -119,16 +122,20 @@ def score(weights: Weights, sizes: Sequence[int], tokens: Tensor) -> Emitted:
 
 def gradient(
     weights: Weights, sizes: Sequence[int], tokens: Tensor, advantages: Tensor, entropy: float
-) -> tuple[list[Tensor], float]:
-    """The direction of ascent in theta and the batch's mean entropy.
+) -> list[Tensor]:
+    """The direction of ascent in theta, REINFORCE's and the entropy's.
 
-    (1/B) sum_k [ grad log P(a_k; theta) (R_k - b) + entropy * grad H_k ], the last display of section 3.2 with
-    the advantages (B,) for R_k - b; H_k is the exact entropy of every softmax that child k passed.
+    (1/m) sum_k [ sum_t grad log P(a_t | a_(t-1):1; theta) A_k + entropy * sum_t grad H_t ] with m = B: section
+    3.2's estimate with the advantages A (B,) for R_k - b (Williams 1992, theorem 1, for any b that does not
+    depend on the tokens). H_t is the exact entropy of a softmax that child k passed, not its draw of it.
+
+    NOTE: that entropy moves with the tokens before it as well; this part of the gradient is left out, as usual,
+    since it needs another reward to go and adds variance.
     """
     leaves = Weights(*(w.detach().requires_grad_() for w in weights))
     emitted = score(leaves, sizes, tokens)
     objective = (emitted.log_probability * advantages + entropy * emitted.entropy).mean()
-    return list(torch.autograd.grad(objective, leaves)), float(emitted.entropy.detach().mean())
+    return list(torch.autograd.grad(objective, leaves, materialize_grads=True))  # one step alone embeds no token
 
 
 def clip(gradients: Sequence[Tensor], most: float) -> list[Tensor]:

@@ -90,11 +90,12 @@ class SoloRun(Run):
         order = draws.order(self.keys, self.epoch, len(train.y))[0]  # (n,)
         xs, ys = torch.split(train.x[order], size), torch.split(train.y[order], size)  # the last batch may be smaller
         first = self.epoch * len(xs)  # steps before this epoch
-        losses = []
+        parameters, losses = list(self.model.parameters()), []
         for x, y, masks in zip(xs, ys, self._masks(first, len(xs), size), strict=True):
             hidden = masks and [mask[: len(y)] for mask in masks]
             loss = functional.cross_entropy(self.model(x, hidden), y)
-            self.optimizer.zero_grad()
+            for parameter in parameters:
+                parameter.grad = None  # what zero_grad() does, without its bookkeeping
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             losses.append(loss.detach())
@@ -132,18 +133,19 @@ def evaluate(model: SimpleNN, part: Part) -> tuple[float, float]:
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
     """Torch's optimizer of that name with its own constants; momentum and nesterov are settings of its SGD."""
     common: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    fast = {**common, "fused": True}  # one kernel a step: up to a third less time, equal but for the last bits
     match settings.optimizer:
         case "sgd":
-            return torch.optim.SGD(parameters, **common)
+            return torch.optim.SGD(parameters, **fast)
         case "momentum":
-            return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
+            return torch.optim.SGD(parameters, momentum=settings.momentum, **fast)
         case "nesterov":
             # without momentum there is nothing to look ahead by, and torch refuses the combination
-            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=settings.momentum > 0, **common)
+            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=settings.momentum > 0, **fast)
         case "adam":
-            return torch.optim.Adam(parameters, **common)
+            return torch.optim.Adam(parameters, **fast)
         case "adamw":
-            return torch.optim.AdamW(parameters, **common)
+            return torch.optim.AdamW(parameters, **fast)
         case "rmsprop":
             return torch.optim.RMSprop(parameters, **common)
     raise ValueError(f"optimizer {settings.optimizer!r} is not one that settings can have")

@@ -177,6 +177,12 @@ def test_a_batch_larger_than_the_data_is_the_full_batch(data: Data) -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_extreme_settings_diverge_or_train_but_never_raise(optimizer: str, exact: Data) -> None:
+    for more in ({"learning_rate": 1e6, "weight_decay": 1e6}, {"learning_rate": 1e-300}, {"momentum": 0}):
+        assert train_and_evaluate(params(optimizer, **more), exact, SEED, 2)[1]
+
+
 def test_online_training_takes_one_row_a_step(exact: Data) -> None:
     run = SoloRun(complete(params("adam", batch_size=1, width=4)), exact, SEED)
     list(run.advance(1))

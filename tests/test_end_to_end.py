@@ -1,0 +1,68 @@
+"""From the command to the answer, for each of the five searchers, on the shared objective."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo.cli import cli
+
+FIVE = ("grid", "random", "tpe", "halving", "nas")
+
+
+@pytest.mark.parametrize("searcher", FIVE)
+def test_run_answers_with_configuration_scores_and_store(
+    searcher: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "hpo.db"
+    cli(["run", "--searcher", searcher, "--trials", "3", "--epochs", "4", "--store", str(store)], standalone_mode=False)
+    printed = capsys.readouterr()
+    study = hpo.load_study(store=store)
+    assert f"study {study.name}: new" in printed.err
+    for name in study.best_params:
+        assert f"  {name} " in printed.out
+    assert f"validation accuracy  {study.best.metrics['accuracy']:.6g}" in printed.out
+    tested = study.tested()
+    assert tested is not None
+    assert f"test accuracy        {tested['accuracy']:.6g}" in printed.out
+    assert f"stored in            {store}" in printed.out
+    assert study.epochs_spent <= 3 * 4
+
+
+def test_the_test_score_is_of_the_very_model_that_won_and_is_used_once(tmp_path: Path) -> None:
+    from hpo.training.data import load_data
+    from hpo.training.solo import evaluate, train_and_evaluate
+
+    study = hpo.search(searcher="random", trials=3, epochs=3, store=tmp_path / "hpo.db", progress=False)
+    scores = study.test()
+    assert scores is not None
+    best = study.best
+    data = load_data("classification", 0)
+    model, steps = train_and_evaluate(best.params, data, best.seed, best.epochs)
+    assert steps[-1].value == best.value, "trained again, it is the same model"
+    assert scores["accuracy"] == evaluate(model, data.test)[1]
+    assert study.test() == scores
+    assert hpo.load_study(study.name, study.path).tested() == scores
+    uses = study._store.tests(1)
+    assert len(uses) == 1, "the second call read what was stored"
+
+
+def test_the_tutorials_study_stands_as_it_was_taught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spaces = {}
+    for searcher in ("grid", "random", "tpe"):
+        store = tmp_path / f"{searcher}.db"
+        arguments = ["run", "tutorial", "--searcher", searcher, "--store", str(store), "--json", "--quiet"]
+        cli(arguments, standalone_mode=False)
+        answer = json.loads(capsys.readouterr().out)
+        study = hpo.load_study(store=store)
+        assert study.spec.epochs == 10
+        assert len(study.trials) == (9 if searcher == "grid" else answer["trials"])
+        assert answer["best"]["params"]["optimizer"] == "sgd"
+        assert answer["best"]["params"]["batch_size"] >= 800, "full batches"
+        spaces[searcher] = study.spec.space
+    for searcher in ("grid", "random"):
+        assert spaces[searcher]["width"].to_json()["options"] == [64, 128, 256]
+        assert spaces[searcher]["learning_rate"].to_json()["options"] == [0.001, 0.01, 0.1]
+    assert spaces["tpe"]["learning_rate"].to_json() == {"type": "float", "low": 0.001, "high": 0.1, "log": True}
+    assert len(hpo.load_study(store=tmp_path / "tpe.db").trials) == 10
