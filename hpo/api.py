@@ -1,7 +1,8 @@
 """`search` and `create_study`: from an objective and a space to a study with its trials."""
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,9 @@ from hpo.store import Store
 from hpo.store.reader import StudyRow
 from hpo.study import Study
 from hpo.study_spec import StudySpec
-from hpo.values import canonical
+from hpo.values import canonical, shown
+
+MAX_NAME = 255  # characters of a study's name
 
 
 def search(
@@ -65,17 +68,19 @@ def search(
         HpoError: of the kind that says what is wrong, before the first trial; see `hpo.errors`.
         KeyboardInterrupt: after Ctrl-C, with everything saved.
     """
+    trials = whole("trials", trials, 0, MAX_TRIALS)
     found = resolve_objective(objective, direction)
     plan = Plan(
         objective=found,
         spec=specify(found, space, searcher, epochs=epochs, seed=seed, batch=batch),
         trials=trials,
-        initial=initial or (),
+        initial=() if initial is None else initial,
         name=name,
     )
     limit = seconds(timeout)
     study = open_study(plan, store)
-    run_study(study, found, trials=trials, timeout=limit, progress=progress)
+    if trials != 0:
+        run_study(study, found, trials=trials, timeout=limit, progress=progress)
     return study
 
 
@@ -93,7 +98,7 @@ def create_study(
     """A study without an objective, for `study.ask()` and `study.tell(number, value)`; arguments as in `search`."""
     found = resolve_objective(_ByHand(has_epochs=epochs is not None), direction)
     spec = specify(found, space, searcher, epochs=epochs, seed=seed, batch=1)
-    return open_study(Plan(found, spec, trials=None, initial=initial or (), name=name), store)
+    return open_study(Plan(found, spec, trials=None, initial=() if initial is None else initial, name=name), store)
 
 
 def open_study(plan: Plan, path: str | Path | None) -> Study:
@@ -103,22 +108,23 @@ def open_study(plan: Plan, path: str | Path | None) -> Study:
         ConflictError: the name belongs to a study of another specification; the differences are listed.
     """
     spec, name = plan.spec, plan.name
-    if plan.trials is not None:
-        whole("trials", plan.trials, 0, MAX_TRIALS)
-    if name is not None and (not name or not name.isprintable()):
-        raise UsageError(f"study name {name!r}: expected printable text of at least one character")
+    trials = None if plan.trials is None else whole("trials", plan.trials, 0, MAX_TRIALS)
+    if name is not None and not (isinstance(name, str) and name and name.isprintable() and len(name) <= MAX_NAME):
+        raise UsageError(f"study name {shown(name)}: expected printable text of 1 to {MAX_NAME} characters")
+    if isinstance(plan.initial, (str, bytes, Mapping)) or not isinstance(plan.initial, Iterable):
+        raise UsageError(f"initial is {shown(plan.initial)}, expected a list of configurations")
     initial = [spec.space.validate(params, f"initial[{i}]") for i, params in enumerate(plan.initial)]
     store = Store(path, "create")
     row = store.create_study(
-        name or f"{plan.label or plan.objective.name}-{spec.searcher.replace(':', '-')}-{spec.seed}",
+        name or _new_name(plan),
         spec.to_json(),
-        trials=plan.trials,
+        trials=trials,
         source=plan.objective.source(),
         initial=initial,
         if_taken="number" if name is None else "return",
     )
     _same(row, spec, initial, store)
-    return Study(store, row)
+    return Study(store, row, plan.objective)
 
 
 def run_study(
@@ -140,11 +146,15 @@ def run_study(
     store.db.check()
     row = store.study(study.name)
     _warn(row, objective, store)
-    budget = row.trials if trials is None else whole("trials", trials, 0, MAX_TRIALS)
+    budget = whole("trials", row.trials if trials is None else trials, 0, MAX_TRIALS)
     display = Display(enabled=bool(progress), each=progress == "each")
-    with listening(display.note) as stop:
+    with listening(display.note) as stop, contextlib.ExitStack() as cleanup:
+        cleanup.callback(store.close)
         driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.device())
+        cleanup.callback(driver.close)
         executor = objective.executor()
+        cleanup.callback(executor.close)
+        cleanup.callback(display.close)
         try:
             display.begin(driver, objective)
             ending = run([driver], executor, display, stop, limit)
@@ -153,14 +163,16 @@ def run_study(
             if interrupt.exit_code == SIGINT_EXIT:
                 raise KeyboardInterrupt from None
             raise
-        finally:
-            executor.close()
-            driver.close()
-            store.close()
-    display.end(driver, ending)
+        display.end(driver, ending)
     if ending is Ending.STOPPED:
         raise KeyboardInterrupt
     return ending
+
+
+def _new_name(plan: Plan) -> str:
+    label = plan.label or plan.objective.name
+    label = "".join(c if c.isprintable() else "-" for c in label)[: MAX_NAME // 2]
+    return f"{label}-{plan.spec.searcher.replace(':', '-')[: MAX_NAME // 4]}-{plan.spec.seed}"
 
 
 def _same(row: StudyRow, spec: StudySpec, initial: Sequence[Mapping[str, Any]], store: Store) -> None:

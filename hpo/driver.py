@@ -73,13 +73,15 @@ class Driver:
         return list(self._jobs.values())
 
     def ask(self, n: int | None = None) -> list[Job]:
-        """Begin a round: its jobs, stored as begun. None when the budget is spent or the searcher is exhausted."""
+        """Begin a round: its jobs, stored as begun. none when the budget is spent or nothing can be proposed."""
         n = self.spec.batch if n is None else n
         enqueued = self._ask_enqueued(n)
         if enqueued:
             return self._begin(0, enqueued)
         if self._enqueued:  # the budget does not reach them: neither does it reach anything else
             return []
+        if any(job.number >= self.searcher.next_number for job in self._jobs.values()):
+            return []  # enqueued trials that the searcher is yet to hear of: it would give their numbers again
         proposals = self._affordable(self.searcher.propose(n))
         if not proposals:
             return []

@@ -5,6 +5,7 @@ import subprocess
 from importlib import metadata
 from typing import Any
 
+BY_HAND = "by hand"  # the device of trials that are asked and told by hand: unknown
 PACKAGES = ("hpo-arena", "torch", "numpy", "scikit-learn", "optuna", "scipy")
 
 
@@ -31,7 +32,8 @@ def changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     for package, version in now["packages"].items():
         if (old := before["packages"].get(package)) != version:
             lines.append(f"{package} {old} -> {version}")
-    lines += [f"{key} {before[key]} -> {now[key]}" for key in ("platform", "device") if before[key] != now[key]]
+    keys = ("platform", "device") if before["device"] != BY_HAND else ("platform",)
+    lines += [f"{key} {before[key]} -> {now[key]}" for key in keys if before[key] != now[key]]
     return lines
 
 

@@ -10,11 +10,14 @@ that it will be pulled for.
 """
 
 import copy
+import functools
 import hashlib
 import inspect
 import math
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import operator
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo import seeding
@@ -22,7 +25,7 @@ from hpo.errors import UsageError
 from hpo.global_randomness import Randomness
 from hpo.objective import Objective, Run, Step
 from hpo.trial import Job
-from hpo.values import plain
+from hpo.values import plain, shown
 
 if TYPE_CHECKING:
     from hpo.executors.base import Executor
@@ -39,35 +42,49 @@ class FunctionObjective(Objective):
         batched: whether it takes a list of configurations and returns a list of values, and, if it has a
             parameter `seed`, a list of seeds.
         direction: "maximize" or "minimize".
+        path: the "module:name" that it was imported from, for a function that does not know it itself.
 
     Raises:
         UsageError: not callable, or parameters that hpo would not know how to fill.
     """
 
-    def __init__(self, function: Callable[..., Any], *, batched: bool = False, direction: str | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        batched: bool = False,
+        direction: str | None = None,
+        path: str | None = None,
+    ) -> None:
         if not callable(function):
             raise UsageError(f"objective is {function!r} ({type(function).__name__}), expected a function")
         self.function = function
         self.batched = batched
         self.direction = direction
-        inner = inspect.unwrap(getattr(function, "func", function))  # through functools.partial and decorators
-        self.is_generator = any(map(inspect.isgeneratorfunction, (inner, getattr(inner, "__call__", None))))  # noqa: B004
+        inner = _innermost(function)
+        if _is(inner, inspect.iscoroutinefunction) or _is(inner, inspect.isasyncgenfunction):
+            raise UsageError(f"objective {function!r} is asynchronous, expected a plain function or generator")
+        self.is_generator = _is(inner, inspect.isgeneratorfunction)
         self.passes = _recognised(function, batched)
         if batched and (self.is_generator or "epochs" in self.passes):
             raise UsageError("a batched objective returns its values at once: it can neither yield nor take epochs")
         self.has_epochs = self.is_generator or "epochs" in self.passes
         self.restarts = self.has_epochs and not self.is_generator
         self.name = getattr(inner, "__name__", type(inner).__name__).strip("<>")
-        self.path = f"{getattr(inner, '__module__', '?')}:{getattr(inner, '__qualname__', type(inner).__qualname__)}"
+        module, name = getattr(inner, "__module__", "?"), getattr(inner, "__qualname__", type(inner).__qualname__)
+        if _found_at(module, name) is function:
+            self.path = f"{module}:{name}"
+        else:  # what stands there is another function, the one that was wrapped or bound: importing it would be wrong
+            self.path = path or f"{module}:{name if '<' in name else f'<{name}>'}"
 
     def describe(self) -> dict[str, Any]:
-        """Module and name of the function."""
+        """Where the function is to be found, "module:name"; with <...> in it where that leads nowhere."""
         return {"function": self.path} | ({"batched": True} if self.batched else {})
 
     def source(self) -> str | None:
         """Hash of the function's source text; None where Python cannot find it."""
         try:
-            text = inspect.getsource(inspect.unwrap(getattr(self.function, "func", self.function)))
+            text = inspect.getsource(_innermost(self.function))
         except (OSError, TypeError):
             return None
         return hashlib.sha256(text.encode()).hexdigest()
@@ -97,7 +114,7 @@ class FunctionObjective(Objective):
         params = [copy.deepcopy(dict(job.params)) for job in jobs]
         with Randomness(seeding.derive(*(job.seed for job in jobs))).active():
             values = self.call(params, seed=[job.seed for job in jobs])
-        if not hasattr(values, "__len__") or isinstance(values, (str, bytes, dict)):
+        if not hasattr(values, "__len__") or isinstance(values, (str, bytes, dict, set, frozenset)):
             raise TypeError(f"the batched objective returned {type(values).__name__}, expected a list of values")
         if len(values) != len(jobs):
             raise TypeError(f"the batched objective returned {len(values)} values for {len(jobs)} configurations")
@@ -120,9 +137,9 @@ class FunctionRun(Run):
 
     def close(self) -> None:
         """Close the generator, so that its `finally` blocks run now."""
-        if self._generator is not None:
+        if isinstance(self._generator, Generator):
             with self._randomness.active():
-                self._generator.close()  # type: ignore[attr-defined]
+                self._generator.close()
 
     def _arguments(self) -> dict[str, Any]:
         return copy.deepcopy(dict(self._job.params))  # a function that edits its params changes no record
@@ -131,44 +148,67 @@ class FunctionRun(Run):
         self._randomness = Randomness(self._job.seed)  # anew, whatever an earlier rung has drawn
         with self._randomness.active():
             returned = self._objective.call(self._arguments(), epochs=target, seed=self._job.seed)
-        yield Step(target, as_value(returned, "returned"), {})
+        yield Step(target, as_value(returned, "the objective returned"), {})
 
     def _pull(self, target: int) -> Iterator[Step]:
         while self._epoch < target:
             with self._randomness.active():
                 if self._generator is None:
-                    self._generator = iter(
-                        self._objective.call(self._arguments(), epochs=self._job.epochs, seed=self._job.seed)
-                    )
+                    made = self._objective.call(self._arguments(), epochs=self._job.epochs, seed=self._job.seed)
+                    if not isinstance(made, Iterator):
+                        found = f"{shown(made, 60)} ({type(made).__name__})"
+                        raise TypeError(f"the objective wraps a generator but returned {found}, expected a generator")
+                    self._generator = made
                 try:
                     yielded = next(self._generator)
                 except StopIteration:
                     return
             self._epoch += 1
-            value = as_value(yielded, "yielded")
+            value = as_value(yielded, "the objective yielded")
             yield Step(self._epoch, value, {"value": value})
 
 
-def as_value(value: Any, did: str) -> float:
+def as_value(value: Any, subject: str) -> float:
     """A real scalar as a float: int, float, NumPy scalar, tensor without dimensions.
 
+    Args:
+        value: what was found.
+        subject: beginning of the message, "the objective returned".
+
     Raises:
-        TypeError: anything else, named by its type; an integer that no float equals.
+        TypeError: anything else, named by its type; a number that no float equals.
     """
     found = plain(value)
     if type(found).__module__.partition(".")[0] == "torch" and getattr(found, "ndim", None) == 0:
         found = found.item()
-    if isinstance(found, bool) or not isinstance(found, numbers.Real) or not hasattr(found, "__float__"):
-        raise TypeError(f"the objective {did} {_short(value)} ({type(value).__name__}), expected a number")
-    result = float(found)
-    if math.isfinite(result) and result != found:
-        raise TypeError(f"the objective {did} {_short(value)}, which no float equals: return a float")
+    if isinstance(found, bool) or not isinstance(found, numbers.Real):
+        raise TypeError(f"{subject} {shown(value, 60)} ({type(value).__name__}), expected a number")
+    try:
+        result = float(found)
+        exact = math.isnan(result) or result == found
+    except OverflowError:
+        exact = False
+    if not exact:
+        raise TypeError(f"{subject} {shown(value, 60)} ({type(value).__name__}), which no float equals: make it one")
     return result
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _innermost(function: Callable[..., Any]) -> Any:
+    """The function inside functools.partial and decorators."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.unwrap(function)
+
+
+def _is(function: Any, kind: Callable[[Any], bool]) -> bool:
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004  (of a callable object)
+
+
+def _found_at(module: str, name: str) -> Any:
+    try:
+        return operator.attrgetter(name)(sys.modules[module])
+    except (KeyError, AttributeError):
+        return None
 
 
 def _recognised(function: Callable[..., Any], batched: bool) -> tuple[str, ...]:
@@ -182,14 +222,13 @@ def _recognised(function: Callable[..., Any], batched: bool) -> tuple[str, ...]:
         raise UsageError(f"objective {function!r} takes no argument, expected f(params)")
     rest = [p for p in parameters if p is not positional[0]]
     for parameter in rest:
-        needed = parameter.default is parameter.empty and parameter.kind not in (
-            parameter.VAR_POSITIONAL,
-            parameter.VAR_KEYWORD,
-        )
-        if needed and parameter.name not in RECOGNISED:
+        named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        collects = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        needed = parameter.default is parameter.empty and not collects
+        if needed and not (named and parameter.name in RECOGNISED):
             raise UsageError(
                 f"objective {function!r} has a parameter {parameter.name!r}: after the configuration only "
                 f"{' and '.join(RECOGNISED)} are recognised; bind others with functools.partial or a default"
             )
-    taken: Mapping[str, inspect.Parameter] = {p.name: p for p in rest if p.kind is not p.VAR_KEYWORD}
+    taken = {p.name for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return tuple(name for name in RECOGNISED if name in taken)

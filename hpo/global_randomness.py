@@ -36,13 +36,15 @@ class Randomness:
         sys.meta_path.insert(0, hook)
         try:
             if self._state is None:
-                _seed(self._seed)
+                random.seed(self._seed)
+                np.random.seed(self._seed % 2**32)
+                _seed_torch(self._seed)
             else:
-                _restore(self._state)
+                _restore(self._state, self._seed)
             yield
         finally:
             self._state = _capture()
-            _restore(outside)
+            _restore(outside | hook.before, None)
             if hook in sys.meta_path:
                 sys.meta_path.remove(hook)
 
@@ -51,37 +53,46 @@ def _torch() -> Any:
     return sys.modules.get("torch")
 
 
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
+def _seed_torch(seed: int) -> None:
     if (torch := _torch()) is not None:
-        torch.manual_seed(seed)  # CUDA's generators included
+        torch.manual_seed(seed)  # CUDA's generators included, also those that are yet to come
 
 
 def _capture() -> dict[str, Any]:
     state: dict[str, Any] = {"random": random.getstate(), "numpy": np.random.get_state()}
     if (torch := _torch()) is not None:
         state["torch"] = torch.get_rng_state()
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():
             state["cuda"] = torch.cuda.get_rng_state_all()
     return state
 
 
-def _restore(state: dict[str, Any]) -> None:
+def _restore(state: dict[str, Any], seed: int | None) -> None:
+    """Bring back a captured state; what came to life since then begins at `seed`, None: at the seed of the state."""
     random.setstate(state["random"])
     np.random.set_state(state["numpy"])
-    torch = _torch()
-    if torch is not None and "torch" in state:
+    if (torch := _torch()) is None:
+        return
+    if "torch" in state:
         torch.set_rng_state(state["torch"])
-    if torch is not None and "cuda" in state:
+    elif seed is not None:
+        torch.manual_seed(seed)
+    if "cuda" in state:
         torch.cuda.set_rng_state_all(state["cuda"])
+    elif torch.cuda.is_available():
+        torch.cuda.manual_seed_all(torch.initial_seed())  # of CUDA's generators too, as long as they do not exist
 
 
 class _SeedOnImport(importlib.abc.MetaPathFinder):
-    """Seeds torch at the moment somebody imports it."""
+    """Seeds torch at the moment somebody imports it.
+
+    Attributes:
+        before: the state that torch had then.
+    """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
+        self.before: dict[str, Any] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -96,6 +107,7 @@ class _SeedOnImport(importlib.abc.MetaPathFinder):
 
         def execute_and_seed(module: ModuleType) -> None:
             execute(module)
+            self.before = {"torch": module.get_rng_state()}
             module.manual_seed(self._seed)
 
         spec.loader.exec_module = execute_and_seed  # type: ignore[method-assign]

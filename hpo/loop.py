@@ -51,14 +51,16 @@ def run(
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     by_study = {driver.study: driver for driver in drivers}
+    going = list(drivers)
     try:
         for driver in drivers:
             executor.submit(driver.outstanding)
         while True:
-            for driver in drivers:
+            for driver in going:
                 if not driver.outstanding:
                     executor.submit(driver.ask())
-            if not any(driver.outstanding for driver in drivers):
+            going = [driver for driver in going if driver.outstanding]  # the others are complete: not asked again
+            if not going:
                 return Ending.COMPLETE
             arrived: dict[int, list[Outcome]] = {}
             for job, event in executor.wait(WAIT_SECONDS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from hpo.text import duration, number, value_text
+from hpo.text import duration, number, shown, value_text
 from hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 ROWS = 20
 
 
+def _text(text: str) -> str:
+    """Neither markup nor characters that turn the line round."""
+    return escape(shown(text))
+
+
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    cells = "".join(f"<th>{_text(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -35,7 +40,7 @@ def trial_html(trial: Trial) -> str:
 def study_html(study: Study) -> str:
     """The study's head, its best trial, and its latest trials."""
     counts = ", ".join(f"{n} {state}" for state, n in sorted(study.counts().items())) or "no trials yet"
-    head = f"<p><b>{escape(study.name)}</b>: {escape(study.spec.searcher)}, {escape(counts)}</p>"
+    head = f"<p><b>{_text(study.name)}</b>: {_text(study.spec.searcher)}, {_text(counts)}</p>"
     total = sum(study.counts().values())
     latest = study.page(max(0, total - ROWS), ROWS)
     names = list(study.spec.space)[:8]

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.errors import UsageError
+from hpo.errors import LoadError, UsageError
 from hpo.objective import Objective
-from hpo.registry import make_searcher
+from hpo.registry import import_object, make_searcher
 from hpo.resolve import MAX_TRIALS, whole
 from hpo.searcher import Searcher
 from hpo.space import Space
 from hpo.study_spec import MAX_SEED, StudySpec
+from hpo.values import shown
 
 MAX_BATCH = 100_000
 
@@ -47,15 +48,15 @@ def specify(
     settings: Mapping[str, Any] | None = None,
 ) -> StudySpec:
     """The validated specification of a study; everything that cannot work together is refused here."""
-    whole("seed", seed, 0, MAX_SEED - 1)
-    if batch is not None:
-        whole("batch", batch, 1, MAX_BATCH)
+    seed = whole("seed", seed, 0, MAX_SEED - 1)
+    batch = None if batch is None else whole("batch", batch, 1, MAX_BATCH)
     epochs = _epochs(objective, epochs)
     if space is None and (space := objective.space()) is None:
         raise UsageError(f"objective {objective.name!r} needs a search space: give space={{...}}")
     space = Space(space)
     objective.check_space(space)
     kind, unbound = make_searcher(searcher, settings)
+    _check_importable(kind, unbound)
     assert objective.direction is not None
     bound = unbound.bind(space, direction=objective.direction, seed=seed, epochs=epochs)
     return StudySpec(
@@ -70,11 +71,26 @@ def specify(
     )
 
 
+def _check_importable(name: str, searcher: Searcher) -> None:
+    """Refuse a class that the study could not find again by the name that is stored."""
+    if ":" not in name:
+        return
+    try:
+        found = import_object(name)
+    except LoadError:
+        found = None
+    if found is not type(searcher):
+        raise UsageError(
+            f"searcher {name!r} cannot be found again under that name, so the study could not go on: "
+            "define the class at the top level of a module"
+        )
+
+
 def _epochs(objective: Objective, epochs: int | None) -> int | None:
     if not objective.has_epochs:
         if epochs is not None:
             raise UsageError(
-                f"epochs is {epochs}, but objective {objective.name!r} has no epochs: leave it out, or make the "
+                f"epochs is {shown(epochs)}, but objective {objective.name!r} has no epochs: leave it out, or make the "
                 "objective a generator or f(params, epochs)"
             )
         return None

@@ -8,7 +8,8 @@ from typing import Any
 from hpo.driver import Driver
 from hpo.loop import Ending
 from hpo.objective import Objective
-from hpo.text import number, shown, value_text
+from hpo.store import default_path
+from hpo.text import command, headline, number, shown, value_text
 from hpo.trial import Outcome, Progress, State
 
 REFRESH_SECONDS = 0.2
@@ -39,10 +40,14 @@ class Display:
         """Show a line of its own."""
         if not self._enabled:
             return
-        if self._live is not None:
-            self._live.console.print(line, markup=False, highlight=False)
-        else:
-            print(shown(line), file=sys.stderr, flush=True)
+        line = shown(line)
+        try:
+            if self._live is not None:
+                self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(line, file=sys.stderr, flush=True)
+        except OSError:  # nobody reads any more: the run itself goes on
+            self._enabled = False
 
     def begin(self, driver: Driver, objective: Objective) -> None:
         """Show what was found and how it goes on."""
@@ -87,7 +92,7 @@ class Display:
             self._ended += 1
             if self._each:
                 self.note(_trial_line(outcome))
-            self._trials += outcome.epochs == outcome.charged or outcome.state == State.FAILED
+            self._trials = max(self._trials, outcome.number + 1)
             if outcome.state == State.FAILED:
                 self._failed += 1
                 self._report_failure(outcome)
@@ -95,23 +100,28 @@ class Display:
                 self._best = max(self._best or (0, 0.0), (outcome.epochs, self._sign * outcome.value))
         self._refresh(driver)
 
-    def end(self, driver: Driver, ending: Ending) -> None:
-        """Close the live line and say how the run ended."""
+    def close(self) -> None:
+        """Give the terminal back; harmless when it is back already."""
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def end(self, driver: Driver, ending: Ending) -> None:
+        """Close the live line and say how the run ended."""
+        self.close()
+        resume = command("resume", driver.name, driver.store.path, default_path())
         how = {
             Ending.COMPLETE: "exhausted: nothing is left to propose" if driver.searcher.exhausted else "complete",
-            Ending.TIMEOUT: f"time is up; `hpo resume {driver.name}` goes on",
-            Ending.STOPPED: f"stopped, all results are saved; `hpo resume {driver.name}` goes on",
+            Ending.TIMEOUT: f"time is up; {resume} goes on",
+            Ending.STOPPED: f"stopped, all results are saved; {resume} goes on",
         }[ending]
         self.note(f"study {driver.name}: {how}; {self._line(driver)}")
 
     def _report_failure(self, outcome: Outcome) -> None:
         if self._first_failure and outcome.error and not self._each:
             self._first_failure = False
-            last = outcome.error.strip().splitlines()[-1]
-            self.note(f"trial {outcome.number} failed ({outcome.reason}): {last}; further failures are counted")
+            what = headline(outcome.error)
+            self.note(f"trial {outcome.number} failed ({outcome.reason}): {what}; further failures are counted")
 
     def _refresh(self, driver: Driver) -> None:
         if self._live is not None:
@@ -147,6 +157,7 @@ class Display:
 
 def _trial_line(outcome: Outcome) -> str:
     params = ", ".join(f"{name}={value_text(value)}" for name, value in outcome.params.items())
-    error = (outcome.error or "").strip().splitlines()
-    result = number(outcome.value) if outcome.state == State.DONE else f"{outcome.reason}: {error[-1] if error else ''}"
-    return f"trial {outcome.number} to epoch {outcome.epochs}: {result} ({params})"
+    done = outcome.state == State.DONE
+    result = number(outcome.value) if done else f"failed ({outcome.reason}): {headline(outcome.error)}"
+    reached = f" to epoch {outcome.epochs}" if outcome.epochs > 1 else ""
+    return f"trial {outcome.number}{reached}: {result} ({params})"

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import operator
 import os
 import sys
 from collections.abc import Mapping
@@ -29,12 +30,14 @@ def load(group: str, name: str) -> Any:
         raise NotFoundError(f"no {group[:-1]} {name!r}: {did_you_mean(name, known)}")
     try:
         return known[name].load()
-    except (ImportError, AttributeError) as error:
-        raise LoadError(f"{group[:-1]} {name!r} ({known[name].value}) cannot be loaded: {error}") from error
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way
+        raise LoadError(
+            f"{group[:-1]} {name!r} ({known[name].value}) cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
 
 
 def import_object(path: str) -> Any:
-    """The object at `module:name`, the working directory included in the search.
+    """The object at `module:name`, the working directory included in the search; the name may have dots.
 
     Raises:
         LoadError: there is no such module or name, or importing it fails.
@@ -45,12 +48,13 @@ def import_object(path: str) -> Any:
         sys.path.insert(0, directory)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may fail in any way
+    except (Exception, SystemExit) as error:  # a user's module may fail in any way
+        hint = f" (write {module_name[:-3]!r}, without .py)" if module_name.endswith(".py") else ""
         raise LoadError(
-            f"{path!r}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}"
+            f"{path!r}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}{hint}"
         ) from error
     try:
-        return getattr(module, name)
+        return operator.attrgetter(name)(module)
     except AttributeError:
         public = [key for key in vars(module) if not key.startswith("_")]
         raise LoadError(f"{path!r}: module {module_name!r} has no {name!r}: {did_you_mean(name, public)}") from None
@@ -77,8 +81,11 @@ def make_searcher(searcher: Any, settings: Mapping[str, Any] | None = None) -> t
         return searcher_name(type(searcher)), searcher
     if isinstance(searcher, str):
         name, _, rest = searcher.partition(":")
-        if rest and name not in entries("searchers"):
-            kind = import_object(searcher)
+        if rest and name not in (known := entries("searchers")):
+            try:
+                kind = import_object(searcher)
+            except LoadError as error:
+                raise LoadError(f"searcher {error}; if none of yours: {did_you_mean(name, known)}") from error
         else:
             kind = load("searchers", name)
             if rest:
@@ -89,17 +96,20 @@ def make_searcher(searcher: Any, settings: Mapping[str, Any] | None = None) -> t
         kind = searcher
     if not (inspect.isclass(kind) and issubclass(kind, Searcher)):
         raise UsageError(f"searcher is {searcher!r}, expected a name, a Searcher class or an instance of one")
-    known = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     for key, value in settings.items():
-        if key not in known:
-            raise UsageError(f"searcher {searcher_name(kind)!r} has no setting {key!r}: {did_you_mean(key, known)}")
-        default = known[key].default
-        checked = type(default) in (int, float, bool, str) and not known[key].metadata.get("nested")
+        if key not in fields:
+            raise UsageError(f"searcher {searcher_name(kind)!r} has no setting {key!r}: {did_you_mean(key, fields)}")
+        default = fields[key].default
+        checked = type(default) in (int, float, bool, str) and not fields[key].metadata.get("nested")
         if checked and not _fits(value, type(default)):
             raise UsageError(
                 f"searcher {searcher_name(kind)!r}: {key} is {value!r} ({type(value).__name__}), "
                 f"expected {type(default).__name__}"
             )
+    for key, field in fields.items():
+        if key not in settings and field.default is field.default_factory is dataclasses.MISSING:
+            raise UsageError(f"searcher {searcher_name(kind)!r} needs a value of its setting {key!r}")
     return searcher_name(kind), kind(**settings)
 
 

@@ -1,17 +1,21 @@
 """From what users write to what the framework works with: objectives, durations, numbers."""
 
+import copy
+import inspect
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.errors import LoadError, UsageError
+from hpo.errors import LoadError, NotFoundError, UsageError
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.registry import import_object, load
+from hpo.values import plain, shown
 
 DEFAULT_OBJECTIVE = "simplenn"
 MAX_TRIALS = 10**9
+MAX_SECONDS = 1e10  # three centuries
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -19,19 +23,24 @@ def resolve_objective(objective: Any, direction: str | None = None) -> Objective
     """An objective from None (the shared one), a registered name, "module:function", a callable or an Objective."""
     if direction not in (None, "maximize", "minimize"):
         raise UsageError(f"direction is {direction!r}, expected 'maximize' or 'minimize'")
+    path = None
     if objective is None:
         objective = DEFAULT_OBJECTIVE
     if isinstance(objective, str):
-        objective = import_object(objective) if ":" in objective else load("objectives", objective)()
+        path = objective if ":" in objective else None
+        objective = load("objectives", objective) if path is None else import_object(path)
+    if inspect.isclass(objective) and issubclass(objective, Objective):
+        objective = objective()
     found: Objective = (
-        objective if isinstance(objective, Objective) else FunctionObjective(objective, direction=direction)
+        objective if isinstance(objective, Objective) else FunctionObjective(objective, direction=direction, path=path)
     )
     if found.direction is None:
         if direction is None:
             raise UsageError(
                 f"objective {found.name!r} does not say whether more is better: "
-                "give direction='maximize' or direction='minimize'"
+                "give the direction, 'maximize' or 'minimize'"
             )
+        found = copy.copy(found)  # the caller's own stays as it is
         found.direction = direction
     elif direction is not None and direction != found.direction:
         raise UsageError(
@@ -49,15 +58,20 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
     if (path := description.get("function")) is not None:
         if path.startswith("__main__:") or "<" in path:
             raise LoadError(
-                f"the study's objective {path!r} was defined in a script or notebook: run that script again with the "
-                "same name, or call study.resume(objective=...)"
+                f"the study's objective {path!r} was defined in a script or notebook, or made by a program: run that "
+                "again with the name of the study, or call study.resume(objective=...)"
             )
         batched = bool(description.get("batched", False))
-        return FunctionObjective(import_object(path), batched=batched, direction=direction)
-    if "name" not in description:
+        return FunctionObjective(import_object(path), batched=batched, direction=direction, path=path)
+    if "by_hand" in description:
         raise LoadError("the study was made for asking and telling by hand: it has no objective to run")
     settings = {key: value for key, value in description.items() if key != "name"}
-    return objective_by_name(description["name"], settings)
+    try:
+        return objective_by_name(description["name"], settings)
+    except (KeyError, NotFoundError):
+        raise LoadError(
+            f"the study's objective {shown(dict(description))} is not registered: call study.resume(objective=...)"
+        ) from None
 
 
 def objective_by_name(name: str, settings: Mapping[str, Any]) -> Objective:
@@ -73,20 +87,22 @@ def seconds(timeout: float | str | None) -> float | None:
     """A duration in seconds, from a number or a text such as "90s", "10m", "2h", "1d"."""
     if timeout is None:
         return None
-    value: float | None = None
-    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
-        value = float(timeout)
-    elif isinstance(timeout, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", timeout)):
+    value, given = math.nan, plain(timeout)
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        value = float(given) if given <= MAX_SECONDS else math.nan
+    elif isinstance(given, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", given)):
         value = float(match[1]) * _UNITS[match[2]]
-    if value is None or not math.isfinite(value) or value <= 0:
-        raise UsageError(f"timeout is {timeout!r}, expected a positive number of seconds, or like '90s', '10m', '2h'")
+    if not 0 < value <= MAX_SECONDS:
+        found = shown(timeout)
+        raise UsageError(f"timeout is {found}, expected a positive number of seconds, or like '90s', '10m', '2h'")
     return value
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
     """An integer argument within its range."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{name} is {value!r} ({type(value).__name__}), expected an integer")
-    if not low <= value <= high:
-        raise UsageError(f"{name} is {value}, expected {low} to {high}")
-    return value
+    found = plain(value)
+    if isinstance(found, bool) or not isinstance(found, int):
+        raise UsageError(f"{name} is {shown(value)} ({type(value).__name__}), expected an integer")
+    if not low <= found <= high:
+        raise UsageError(f"{name} is {shown(found)}, expected {low} to {high}")
+    return found

@@ -2,7 +2,7 @@
 
 Ctrl-C once: nothing new begins, what is under way ends or is stopped at its next step, all is saved. Ctrl-C
 twice, SIGTERM or SIGHUP: an `Interrupt` is raised where the program is. Once more: the process ends at once;
-what was reported as saved is saved even then.
+what was reported as saved is saved even then. A signal that is ignored already, as under `nohup`, stays ignored.
 """
 
 import contextlib
@@ -45,15 +45,17 @@ def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
             os._exit(code)
         if number == signal.SIGINT and not stop.requested:
             stop.requested = True
-            notify("stopping: what is under way ends first; press Ctrl-C again to stop at once")
+            with contextlib.suppress(Exception):  # it may have come in the middle of a print, which cannot be nested
+                notify("stopping: what is under way ends first; press Ctrl-C again to stop at once")
             return
         raised = True
         raise Interrupt(code)
 
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), handle) for name in names}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` stays as it is
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield stop
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler if handler is not None else signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,11 @@ from hpo.errors import NoResultError, UsageError
 from hpo.executors.ending import Spent, succeeded
 from hpo.objective import Objective
 from hpo.resolve import resolve_objective, stored_objective
-from hpo.store import Store
+from hpo.store import Store, default_path
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
-from hpo.trial import Job, Outcome, Trial
+from hpo.text import command, headline
+from hpo.trial import Job, Outcome, State, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +34,12 @@ class Study:
         path: the store's file.
     """
 
-    def __init__(self, store: Store, row: StudyRow) -> None:
+    def __init__(self, store: Store, row: StudyRow, objective: Objective | None = None) -> None:
         self._store = store
         self._id = row.id
+        self._objective = objective  # where this process made it; else it is imported to go on
         self._driver: Driver | None = None  # while it is asked and told by hand
+        self._again: list[Job] = []  # asked for before this process took the study, and never told
         self._asked_at: dict[int, float] = {}
         self.name = row.name
         self.spec = StudySpec.from_json(row.spec)
@@ -87,7 +91,7 @@ class Study:
         Raises:
             NotFoundError: there is no such trial.
         """
-        return self._store.trial(self._id, number)
+        return self._store.trial(self._id, operator.index(number))
 
     def page(self, first: int, count: int) -> list[Trial]:
         """Up to `count` trials from number `first` on."""
@@ -122,17 +126,16 @@ class Study:
         """A row a trial: number, state, value, epochs, seconds, then the hyperparameters (missing where inactive)."""
         import pandas as pd
 
-        columns = ["number", "state", "value", "epochs", "seconds"]
-        rows = [
-            {name: getattr(trial, name) for name in columns} | {"state": str(trial.state), "params": trial.params}
-            for trial in self.trials
-        ]
-        frame = pd.DataFrame([{name: row[name] for name in columns} for row in rows], columns=columns)
+        trials = self.trials
+        names = ["number", "state", "value", "epochs", "seconds"]
+        columns = {name: [getattr(trial, name) for trial in trials] for name in names}
+        columns["state"] = [str(trial.state) for trial in trials]
         for name in self.spec.space:
-            # a hyperparameter called like a column of ours gets a prefix rather than hiding it
-            label = f"params.{name}" if name in columns else name
-            frame[label] = [row["params"].get(name) for row in rows]
-        return frame
+            label = name
+            while label in columns:  # a hyperparameter called like a column of ours gets a prefix, and hides none
+                label = f"params.{label}"
+            columns[label] = [trial.params.get(name) for trial in trials]
+        return pd.DataFrame(columns)
 
     # -- going on
 
@@ -146,7 +149,8 @@ class Study:
         """Go on to a budget of `trials` full trainings in all.
 
         Args:
-            objective: needed only where the study's own cannot be imported (scripts, notebooks).
+            objective: needed only where the study's own is neither at hand, from `search`, nor can be imported:
+                functions of scripts and notebooks.
             trials: the new total; None: the study's budget as it is.
             timeout: seconds of wall clock, or a text such as "2h".
             progress: whether to show it on stderr; "each": with a line for every trial.
@@ -160,7 +164,9 @@ class Study:
 
         self._release()
         description = self.spec.objective
-        if objective is None:
+        if objective is None and self._objective is not None and "by_hand" not in description:
+            found = self._objective
+        elif objective is None:
             found = stored_objective(description, self.spec.direction)
         elif isinstance(objective, Objective) or not description.get("batched"):
             found = resolve_objective(objective, self.spec.direction)
@@ -202,16 +208,19 @@ class Study:
     def ask(self) -> Trial:
         """The next trial to evaluate; train it to epoch `trial.target`, then call `tell`.
 
-        The study belongs to this process from the first `ask` on until `close`.
+        The study belongs to this process from the first `ask` on until `close`. Trials that were asked for before
+        that and never told come first, as they were.
 
         Raises:
             NoResultError: nothing is left to propose, or nothing before outstanding trials are told.
         """
         driver = self._by_hand()
-        jobs = driver.ask(1)
+        jobs = self._again[:1] or driver.ask(1)
         if not jobs:
-            why = "tell the trials that are outstanding first" if driver.outstanding else "the space is used up"
+            open_trials = ", ".join(str(job.number) for job in driver.outstanding)
+            why = f"tell the outstanding trials first ({open_trials})" if open_trials else "the space is used up"
             raise NoResultError(f"study {self.name!r} has nothing to propose now: {why}")
+        self._again = self._again[1:]
         self._asked_at[jobs[0].number] = time.monotonic()
         return self.trial(jobs[0].number)
 
@@ -230,7 +239,8 @@ class Study:
             open_trials = ", ".join(str(job.number) for job in driver.outstanding) or "none"
             raise UsageError(f"trial {number} of study {self.name!r} is not outstanding (outstanding: {open_trials})")
         spent = time.monotonic() - self._asked_at.pop(number, time.monotonic())
-        driver.record([_ended(job, as_value(value, "returned"), spent)], tell_at_once=True)
+        self._again = [other for other in self._again if other is not job]
+        driver.record([_ended(job, as_value(value, f"trial {number} was told"), spent)], tell_at_once=True)
         return self.trial(number)
 
     def close(self) -> None:
@@ -242,23 +252,28 @@ class Study:
         if self._driver is None:
             store = Store(self.path, "write")
             self._driver = Driver(store, store.study(self.name), trials=None)
+            self._again = self._driver.outstanding
         return self._driver
 
     def _release(self) -> None:
         if self._driver is not None:
             self._driver.close()
+            self._driver.store.close()
             self._driver = None
 
     def _why_no_result(self) -> str:
         counts = self.counts()
         if not counts.get("failed"):
-            return f"study {self.name!r} has no result yet: `hpo resume {self.name}` goes on"
-        first = next(trial for trial in self.trials if trial.state == "failed")
-        reason = (first.error or first.reason or "").strip().splitlines()[-1]
+            return f"study {self.name!r} has no result yet: {self.command('resume')} goes on"
+        first = next(trial for trial in self.trials if trial.state == State.FAILED)
         return (
-            f"no trial of study {self.name!r} succeeded, {counts['failed']} failed; the first with: {reason} "
-            f"(`hpo show {self.name} {first.number}` has it all)"
+            f"no trial of study {self.name!r} succeeded, {counts['failed']} failed; the first, trial {first.number}, "
+            f"with: {headline(first.error) or first.reason} ({self.command('show', first.number)} has it all)"
         )
+
+    def command(self, name: str, *more: object) -> str:
+        """What to type in a shell for command `name` of this study, with `more` arguments."""
+        return command(name, self.name, self.path, default_path(), *more)
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, {sum(self.counts().values())} trials, store {str(self.path)!r})"

@@ -20,6 +20,7 @@ learning_rate = [0.001, 0.01, 0.1]
 """
 
 import dataclasses
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -27,12 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from hpo.domains import Domain
-from hpo.errors import LoadError, NotFoundError, UsageError, did_you_mean
+from hpo.errors import LoadError, NotFoundError, SpaceError, UsageError, did_you_mean
+from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.plan import Plan, specify
-from hpo.registry import import_object
+from hpo.registry import entries, import_object
 from hpo.resolve import DEFAULT_OBJECTIVE, objective_by_name, resolve_objective
 from hpo.space import Space, as_domain
+from hpo.values import shown
 
 MAX_BYTES = 1_000_000
 DEFAULT_SEARCHER = "tpe"
@@ -52,6 +55,7 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "override": dict,
 }
+SETTABLE = [key for key in KEYS if key != "override"]
 _EXPECTED = {str: "text", int: "an integer", dict: "a table", _NAMED: "a name or a table"}
 
 
@@ -72,18 +76,20 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
         study: a shipped study, a TOML file or "module:function"; None: the shared objective as it comes.
         searcher: overrides the study's own, settings included.
         changes: `key=value` for any key, e.g. "searcher.eta=4".
-        flags: trials, epochs, seed, batch, direction, name; None where not given. They win over `changes`.
+        flags: trials, epochs, seed, batch, direction, name; None where not given. They win over `changes`, which win
+            over the study's own overrides.
 
     Raises:
         HpoError: naming file and key, what was found and what was expected.
     """
     where, label, table = _find(study)
     _check(table, where)
+    _check_overrides(table, where)
     if searcher is not None:
         table = table | {"searcher": searcher}
     override = table.get("override", {}).get(_searcher_name(table), {})
-    _check(override, f"{where}: override.{_searcher_name(table)}")
-    edits = [override, *map(_parse, changes), {key: value for key, value in flags.items() if value is not None}]
+    typed = [_parse(change) for change in changes]
+    edits = [override, *typed, {key: value for key, value in flags.items() if value is not None}]
     space: Any = table.get("space")
     space_edits: dict[str, Any] = {}
     for edit in edits:
@@ -94,13 +100,20 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
                 space = value
             else:
                 table = table | {key: _merged(table.get(key), value)}
-    _check(table, where)
-    objective, module_space = _objective(table)
+    objective, module_space = _objective(table, where)
     settings = _named(table.get("searcher", DEFAULT_SEARCHER))
     name = settings.pop("name", DEFAULT_SEARCHER)
+    try:
+        whole_space = _space(space, objective, module_space)
+        if isinstance(objective, FunctionObjective):  # only the shared objective knows what else it could take
+            _check_known(whole_space, [edit["space"] for edit in typed if isinstance(edit.get("space"), dict)])
+        whole_space = edited(whole_space, space_edits)
+        objective.check_space(whole_space)
+    except SpaceError as error:
+        raise SpaceError(f"{where}: {error}") from None
     spec = specify(
         objective,
-        edited(_space(space, objective, module_space), space_edits),
+        whole_space,
         name,
         settings=settings,
         epochs=table.get("epochs"),
@@ -149,15 +162,16 @@ def _find(study: str | None) -> tuple[str, str | None, dict[str, Any]]:
         return study, Path(study).stem, _read(Path(study))
     known = shipped()
     if study not in known:
-        hint = did_you_mean(study, known)
-        raise NotFoundError(f"no study {study!r}: {hint}, or give a FILE.toml or module:function")
+        raise NotFoundError(
+            f"no study {study!r}, nor is it a FILE.toml or module:function: {did_you_mean(study, known)}"
+        )
     return f"study {study!r}", study, known[study]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"study file {path} has {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
+            raise LoadError(f"study file {path} has {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise NotFoundError(f"no study file {path}: `hpo studies` lists the shipped ones") from None
@@ -172,22 +186,49 @@ def _check(table: Mapping[str, Any], where: str) -> None:
         if key not in KEYS:
             raise UsageError(f"{where}: unknown key {key!r}: {did_you_mean(key, KEYS)}")
         if isinstance(value, bool) or not isinstance(value, KEYS[key]):
-            raise UsageError(f"{where}: {key} is {value!r}, expected {_EXPECTED[KEYS[key]]}")
+            raise UsageError(f"{where}: {key} is {shown(value)}, expected {_EXPECTED[KEYS[key]]}")
+
+
+def _check_overrides(table: Mapping[str, Any], where: str) -> None:
+    """Every override, not only the one that applies: a slip shows at once."""
+    known = entries("searchers")
+    for searcher, override in table.get("override", {}).items():
+        if searcher not in known:
+            raise UsageError(f"{where}: override.{searcher}: no such searcher: {did_you_mean(searcher, known)}")
+        if not isinstance(override, dict):
+            raise UsageError(f"{where}: override.{searcher} is {shown(override)}, expected a table")
+        _check(override, f"{where}: override.{searcher}")
+        if "override" in override:
+            raise UsageError(f"{where}: override.{searcher}: unknown key 'override'")
+
+
+def _check_known(space: Space, edits: Iterable[Mapping[str, Any]]) -> None:
+    for name in itertools.chain.from_iterable(edits):
+        if name not in space:
+            raise UsageError(f"--set 'space.{name}': no such hyperparameter: {did_you_mean(name, space)}")
 
 
 def _parse(change: str) -> dict[str, Any]:
     """`searcher.eta=4` as a nested table; a value that is not TOML is text."""
     key, equals, text = change.partition("=")
-    section, _, name = key.strip().partition(".")
+    section, dot, name = key.strip().partition(".")
+    where = f"--set {shown(change)}"
     if not equals or not section:
-        raise UsageError(f"--set {change!r}: expected KEY=VALUE, for instance searcher.eta=4")
-    if section not in KEYS:
-        raise UsageError(f"--set {change!r}: unknown key {section!r}: {did_you_mean(section, KEYS)}")
+        raise UsageError(f"{where}: expected KEY=VALUE, for instance searcher.eta=4")
+    if section not in SETTABLE:
+        raise UsageError(f"{where}: unknown key {section!r}: {did_you_mean(section, SETTABLE)}")
+    if dot and (not name or KEYS[section] is not _NAMED):
+        raise UsageError(f"{where}: {section!r} has no keys of its own: write {section}=VALUE")
+    value: Any = text.strip()
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        read = tomllib.loads(f"value = {value}")
+        value = read["value"] if len(read) == 1 else value
     except (ValueError, RecursionError):
-        value = text
-    return {section: {name: value}} if name else {section: value}
+        if value[:1] in ("[", "{", '"', "'"):
+            raise UsageError(f"{where}: the value is not valid TOML: texts inside lists need quotes") from None
+    result = {section: {name: value} if name else value}
+    _check(result, where)
+    return result
 
 
 def _merged(old: Any, new: Any) -> Any:
@@ -206,10 +247,12 @@ def _searcher_name(table: Mapping[str, Any]) -> str:
     return str(name).partition(":")[0]
 
 
-def _objective(table: Mapping[str, Any]) -> tuple[Objective, Any]:
+def _objective(table: Mapping[str, Any], where: str) -> tuple[Objective, Any]:
     """The objective, and the `space` beside it where it is a function in a module."""
     settings, direction = _named(table.get("objective")), table.get("direction")
     path = settings.pop("name", DEFAULT_OBJECTIVE)
+    if not isinstance(path, str):
+        raise UsageError(f"{where}: objective.name is {shown(path)}, expected text")
     if ":" not in path:
         return resolve_objective(objective_by_name(path, settings), direction), None
     if settings:

@@ -1,6 +1,10 @@
 """Text for people: numbers in few digits, foreign text without control characters."""
 
+import shlex
 import unicodedata
+from pathlib import Path
+
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, surrogate, line and paragraph separator
 
 
 def number(value: float | None) -> str:
@@ -10,14 +14,27 @@ def number(value: float | None) -> str:
 
 def shown(text: object) -> str:
     """`text` with control characters written out, so that a name can neither move the cursor nor colour the screen."""
-    return "".join(
-        repr(c)[1:-1] if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in str(text)
-    )
+    return "".join(repr(c)[1:-1] if c not in "\n\t" and unicodedata.category(c) in _UNSEEN else c for c in str(text))
 
 
 def value_text(value: object) -> str:
-    """A hyperparameter's value for a table."""
-    return number(value) if isinstance(value, float) else shown(value)
+    """A hyperparameter's value in one line."""
+    return number(value) if isinstance(value, float) else shown(value).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def headline(error: str | None) -> str:
+    """What a traceback says in one line: exception and beginning of its message."""
+    lines = (error or "").rsplit("Traceback (most recent call last):\n", 1)[-1].splitlines()
+    told = [line.strip() for line in lines if line.strip() and not line.startswith(" ")]
+    return shown(next(iter(told or lines[-1:]), "").strip())
+
+
+def command(name: str, study: str, store: Path, default: Path, *more: object) -> str:
+    """What to type for command `name` of a study, with `more` arguments: `hpo show --store runs.db tpe-0 3`."""
+    words = ["hpo", name, *(["--", study] if study.startswith("-") else [study]), *map(str, more)]
+    if store != default:
+        words[2:2] = ["--store", str(store)]
+    return f"`{' '.join(shlex.quote(word) for word in words)}`"
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ again), 77 permission, 78 objective or study file cannot be loaded, 130 Ctrl-C, 
 """
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from hpo.errors import HpoError, Interrupt, did_you_mean
+from hpo.errors import ConflictError, HpoError, Interrupt, StorageError, did_you_mean
 from hpo.text import shown
 
 COMMANDS = {
@@ -27,6 +28,10 @@ COMMANDS = {
     "searchers": "List the searchers, or the settings of one.",
     "studies": "List the studies that come with hpo.",
 }
+
+
+class _ReaderLeftError(Exception):
+    """Whoever read the output, `head` say, has seen enough; click would make a failure of it."""
 
 
 class _Lazy(click.Group):
@@ -46,6 +51,12 @@ class _Lazy(click.Group):
             raise click.UsageError(f"no command {args[0]!r}: {did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderLeftError from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -63,34 +74,55 @@ def cli() -> None:
 
 def main() -> None:
     """The command `hpo`: runs and ends the process with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell, `>&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        if hasattr(stream := getattr(sys, name), "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # any terminal can show any name, in some form
     warnings.showwarning = _show_warning
     try:
         code = cli(standalone_mode=False) or 0
         sys.stdout.flush()
     except click.ClickException as error:
-        hint = f" (`{error.ctx.command_path} --help` shows how)" if getattr(error, "ctx", None) else ""
-        code = _complain(error.format_message() + hint, error.exit_code)
-    except HpoError as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f" (`{context.command_path} --help` shows how)" if context else ""
+        code = _complain(_one_line(error.format_message()) + hint, error.exit_code)
+    except ConflictError as error:  # a line for each difference
         code = _complain(str(error), error.exit_code)
+    except HpoError as error:
+        code = _complain(_one_line(str(error)), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         code = 130
     except Interrupt as interrupt:
         code = interrupt.exit_code
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (_ReaderLeftError, BrokenPipeError):
+        _discard_output()
         code = 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):  # a full disk under stdout; the store has errors of its own
+            raise
+        _discard_output()
+        code = _complain(f"the output cannot be written: {error.strerror}", StorageError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _discard_output() -> None:
+    """Let the rest of stdout go nowhere, or Python would complain about it at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
 def _complain(message: str, code: int) -> int:
-    print(f"hpo: {shown(message)}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"hpo: {shown(message)}", file=sys.stderr)
     return code
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     kind = "" if category is UserWarning else f"{category.__name__}: "
-    print(f"hpo: warning: {shown(kind + str(message))}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"hpo: warning: {shown(_one_line(kind + str(message)))}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """`hpo export`: all trials, for other programs."""
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -40,17 +41,22 @@ def _pages(study: Any) -> Iterator[Any]:
 
 def _write_jsonl(study: Any, out: TextIO) -> None:
     for trial in _pages(study):
-        out.write(json.dumps(render.jsonable(trial_data(trial)), allow_nan=False, ensure_ascii=False) + "\n")
+        out.write(render.json_text(trial_data(trial)) + "\n")
 
 
 def _write_csv(study: Any, out: TextIO) -> None:
-    writer = csv.writer(out, lineterminator="\n")
     names = list(study.spec.space)
     own = ["number", "state", "value", "epochs", "seconds", "seed", "reason"]
-    writer.writerow([*own, *[_cell(f"params.{name}" if name in own else name) for name in names]])
+    _write_row(out, [*own, *[_cell(f"params.{name}" if name in own else name) for name in names]])
     for trial in _pages(study):
         params = [_cell(trial.params.get(name)) for name in names]
-        writer.writerow([*[_cell(getattr(trial, name)) for name in own], *params])
+        _write_row(out, [*[_cell(getattr(trial, name)) for name in own], *params])
+
+
+def _write_row(out: TextIO, cells: list[Any]) -> None:
+    row = io.StringIO(newline="")
+    csv.writer(row).writerow(cells)  # with its own "\r\n", since only then it quotes cells that have a "\r"
+    out.write(row.getvalue().removesuffix("\r\n") + "\n")
 
 
 def _cell(value: Any) -> Any:

@@ -24,7 +24,12 @@ def jsonable(data: Any) -> Any:
 
 def emit_json(data: Any) -> None:
     """Print one JSON document."""
-    print(json.dumps(jsonable(data), indent=2, allow_nan=False, ensure_ascii=False))
+    print(json_text(data, indent=2))
+
+
+def json_text(data: Any, indent: int | None = None) -> str:
+    """`data` as strict JSON in ASCII, which every terminal takes as it is and no name can play tricks in."""
+    return json.dumps(jsonable(data), indent=indent, allow_nan=False)
 
 
 def _console() -> Any:

@@ -1,11 +1,13 @@
 """What the commands tell about studies and trials: plain data, and how it is printed."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hpo.cli import render
+from hpo.store import default_path
 from hpo.study import Study
-from hpo.text import duration, number
+from hpo.text import command, duration, number, value_text
 from hpo.trial import Trial
 
 
@@ -58,7 +60,8 @@ def print_best(data: Mapping[str, Any]) -> None:
         render.line(f"value  {number(best['value'])}  ({data['direction']}d)")
     if best["test"] is not None:
         render.line(f"test accuracy        {number(best['test'].get('accuracy'))}  (data that no trial saw)")
-    render.line(f"stored in            {data['store']}  (`hpo show {data['study']}` lists the trials)")
+    show = command("show", data["study"], Path(data["store"]), default_path())
+    render.line(f"stored in            {data['store']}  ({show} lists the trials)")
 
 
 def study_data(study: Study, rows: int) -> dict[str, Any]:
@@ -112,9 +115,9 @@ def _domain_text(item: Mapping[str, Any]) -> str:
     if item["type"] == "choice":
         text = " | ".join(str(option) for option in item["options"])
     else:
-        text = f"{number(item['low'])} to {number(item['high'])}"
+        text = f"{value_text(item['low'])} to {value_text(item['high'])}"
         text += " (log)" if item.get("log") else ""
-        text += f" step {number(item['step'])}" if item.get("step") else ""
+        text += f" step {value_text(item['step'])}" if item.get("step") else ""
         text = f"{item['type']} {text}"
     conditions = " and ".join(
         f"{parent} is {' or '.join(map(str, values))}" for parent, values in item.get("when", {}).items()

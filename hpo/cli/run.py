@@ -12,7 +12,7 @@ from hpo.cli import options, render
 )
 @click.argument("study", required=False)
 @click.option("--searcher", help="A name (`hpo searchers`), optuna:SAMPLER or module:Class [default: tpe].")
-@click.option("--trials", type=int, help="Budget in full trainings [default: 50].")
+@click.option("--trials", type=int, help="Budget in full trainings; 0 only creates the study [default: 50].")
 @click.option("--epochs", type=int, help="The most that one trial trains [default: the objective's].")
 @click.option("--seed", type=int, help="Determines every trial [default: 0].")
 @click.option("--direction", help="maximize or minimize; needed for a function.")
@@ -36,11 +36,17 @@ def command(
     module:function with a `space` in that module. Without STUDY: a SimpleNN on synthetic classification data.
     """
     from hpo.api import open_study, run_study
-    from hpo.cli.results import best_data, print_best
+    from hpo.cli.results import best_data, print_best, print_study, study_data
+    from hpo.resolve import seconds
     from hpo.study_file import read_plan
 
+    seconds(timeout)  # refused before there is a study
     plan = read_plan(study, searcher=flags.pop("searcher"), changes=changes, flags=flags)
     opened = open_study(plan, store)
+    if plan.trials == 0:
+        created = study_data(opened, 0)
+        render.emit_json(created) if as_json else print_study(created)
+        return
     run_study(opened, plan.objective, trials=plan.trials, timeout=timeout, progress="each" if verbose else not quiet)
     data = best_data(opened, opened.test(plan.objective))
     render.emit_json(data) if as_json else print_best(data)

@@ -46,11 +46,19 @@ def command(name: str | None, as_json: bool) -> None:
 def _describe(name: str, kind: type) -> dict[str, Any]:
     text = inspect.getdoc(kind) or ""
     settings = [
-        {"name": field.name, "default": field.default, "meaning": _meaning(text, field.name)}
+        {"name": field.name, "default": _default(field), "meaning": _meaning(text, field.name)}
         for field in dataclasses.fields(kind)
         if field.init
     ]
     return {"name": name, "summary": text.split("\n\n")[0].replace("\n", " "), "settings": settings}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """As JSON; text for what is none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return repr(field.default_factory())
+    plain = field.default is None or isinstance(field.default, (bool, int, float, str))
+    return "required" if field.default is dataclasses.MISSING else field.default if plain else repr(field.default)
 
 
 def _meaning(text: str, setting: str) -> str:

@@ -54,7 +54,7 @@ def _failure(job: Job, error: BaseException, seconds: float) -> Outcome:
 
 def _outcome(job: Job, value: object, seconds: float) -> Outcome:
     try:
-        number = as_value(value, "returned")
-    except TypeError as error:
+        number = as_value(value, "the objective returned")
+    except Exception as error:  # foreign types may fail in any way to become a number
         return _failure(job, error, seconds)
     return succeeded(job, number, Spent(1, 1, seconds, {}))

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -53,40 +54,51 @@ class InProcessExecutor(Executor):
         dropped = {(job.study, job.evaluation) for job in jobs}
         self._waiting = deque(job for job in self._waiting if (job.study, job.evaluation) not in dropped)
         if self._running is not None and (self._running.job.study, self._running.job.evaluation) in dropped:
-            self._running.run.close()
+            _close(self._running.run, self._running.job.number)
             self._running = None
 
     def close(self) -> None:
         """Close every run that is kept."""
-        for run, _ in self._paused.values():
-            run.close()
+        for (_, number), (run, _) in self._paused.items():
+            _close(run, number)
         self._paused.clear()
 
     def _begin(self, job: Job) -> "_Running":
+        # without a run it is a new trial, or one whose run was lost: trained again, uncharged
         run, last = self._paused.pop((job.study, job.number), (None, None))
-        if run is None:
-            run = self._objective.start(job)  # a new trial, or one whose run was lost: trained again, uncharged
-        return _Running(job, run, last, self._objective.restarts)
+        return _Running(self._objective, job, run, last)
 
     def _end(self, running: "_Running", outcome: Outcome) -> None:
         job = running.job
         if outcome.state != State.DONE or job.target >= job.epochs:
-            running.run.close()
+            _close(running.run, job.number)
             return
+        assert running.run is not None
         self._paused[job.study, job.number] = (running.run, running.last)
         if len(self._paused) > MAX_PAUSED:
-            _, (run, _) = self._paused.popitem(last=False)
+            (_, number), (run, _) = self._paused.popitem(last=False)
+            _close(run, number)
+
+
+def _close(run: Run | None, number: int) -> None:
+    """Close a run; what the user's `finally` blocks raise harms neither the trial, which has its result, nor others."""
+    try:
+        if run is not None:
             run.close()
+    except Interrupt:
+        raise
+    except BaseException as error:
+        warnings.warn(f"closing trial {number} raised {type(error).__name__}: {error}", stacklevel=2)
 
 
 class _Running:
     """The job under way."""
 
-    def __init__(self, job: Job, run: Run, last: Step | None, restarts: bool) -> None:
+    def __init__(self, objective: Objective, job: Job, run: Run | None, last: Step | None) -> None:
         self.job = job
         self.run = run
         self.last = last
-        self._restarts = restarts
+        self._objective = objective
         self._steps: Iterator[Step] | None = None
         self._curve: dict[str, list[float]] = {}
         self._seconds = 0.0
@@ -95,6 +107,8 @@ class _Running:
         """Train for one step; None while epochs that were charged before are trained again."""
         begin = time.perf_counter()
         try:
+            if self.run is None:
+                self.run = self._objective.start(self.job)
             if self._steps is None:
                 self._steps = self.run.advance(self.job.target)
             step = next(self._steps, None)
@@ -119,4 +133,4 @@ class _Running:
     def _spent(self, failing: bool = False) -> Spent:
         epoch = max(self.last.epoch if self.last is not None else 0, self.job.start)
         charged = min(epoch + failing, self.job.target) - self.job.start
-        return Spent(epoch, self.job.target if self._restarts else charged, self._seconds, self._curve)
+        return Spent(epoch, self.job.target if self._objective.restarts else charged, self._seconds, self._curve)

@@ -5,7 +5,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-MAX_ERROR = 64_000  # characters kept of a traceback
+from hpo.errors import DataError
+
+MAX_ERROR = 64_000  # bytes kept of a traceback, in UTF-8
 
 
 def split(value: float | None) -> tuple[float | None, str | None]:
@@ -29,6 +31,18 @@ def dump(data: Any) -> str:
     return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
+def load(text: str) -> Any:
+    """The inverse of `dump`.
+
+    Raises:
+        DataError: the text is no JSON: the store was altered by another program.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"the store holds a value that hpo did not write ({error}): go on with a backup") from error
+
+
 def json_float(value: float | None) -> float | str | None:
     """A float as strict JSON: 'nan', 'inf' and '-inf' are strings."""
     if value is None or math.isfinite(value):
@@ -43,12 +57,16 @@ def dump_curve(curve: Mapping[str, list[float]]) -> str:
 
 def load_curve(text: str) -> dict[str, list[float]]:
     """The inverse of `dump_curve`."""
-    return {name: [float(value) for value in values] for name, values in json.loads(text).items()}
+    return {name: [float(value) for value in values] for name, values in load(text).items()}
 
 
 def cut(error: str | None) -> str | None:
-    """An error text of bounded length: the beginning and the end, which names the exception."""
-    if error is None or len(error) <= MAX_ERROR:
-        return error
-    half = MAX_ERROR // 2
-    return f"{error[:half]}\n... {len(error) - 2 * half} characters left out ...\n{error[-half:]}"
+    """An error text of bounded size: the beginning and the end, which names the exception."""
+    if error is None:
+        return None
+    data = error.encode(errors="backslashreplace")  # half a surrogate pair is no UTF-8, which SQLite wants
+    if len(data) <= MAX_ERROR:
+        return data.decode()
+    half = (MAX_ERROR - 100) // 2  # 100: for the line between
+    begin, end = (part.decode(errors="ignore") for part in (data[:half], data[-half:]))
+    return f"{begin}\n... {len(data) - 2 * half} bytes left out ...\n{end}"

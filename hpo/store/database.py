@@ -2,8 +2,11 @@
 
 import contextlib
 import errno
+import functools
 import os
+import re
 import sqlite3
+import stat
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,6 +27,15 @@ from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 Row = dict[str, Any]
 BUSY_SECONDS = 60.0
 _MAGIC = b"SQLite format 3\x00"
+_inherited: list[sqlite3.Connection] = []  # a parent process's: closing one here could undo the parent's transaction
+
+
+class _Connection(sqlite3.Connection):
+    """Closed with the last reference, which Python from 3.13 on warns about otherwise."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # one that could not be opened
+            self.close()
 
 
 class Database:
@@ -39,19 +51,21 @@ class Database:
     """
 
     def __init__(self, path: Path, mode: Literal["read", "write", "create"]) -> None:
+        found = _place(path)
         self.path = path
+        self.file = Path(os.path.realpath(path))  # the same one under every name, also after a change of directory
         self.writable = mode != "read"
         self._local = threading.local()
-        if mode == "create" and not path.exists():
-            _create(path)
-        if not path.exists():
+        if found is None and mode == "create":
+            _create(self.file)
+            found = _place(path)
+        if found is None:
             raise NotFoundError(f"no store at {path}: `hpo run` makes one, --store or HPO_STORE names another")
+        self._place = found
         self._wal = _check_header(path)
-        self._inode = path.stat().st_ino
         self._check_schema()
         if self.writable:
-            with self.transaction():
-                pass  # a read-only file or folder is found here, before any work
+            self._check_writable()
 
     # -- use
 
@@ -73,8 +87,8 @@ class Database:
         with self._translated():
             self._check_place()
             connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")  # inside: a signal may raise right after it
                 yield connection
                 self._commit(connection)
             except BaseException:
@@ -94,28 +108,32 @@ class Database:
         """Raise DataError if pages or indexes are damaged; reads the whole file."""
         problems = [row["quick_check"] for row in self.query("PRAGMA quick_check(1)")]
         if problems != ["ok"]:
-            raise DataError(f"store {self.path} is damaged ({problems[0]}): it is left as it is; go on with a backup")
+            what = problems[0].splitlines()[-1] if problems else "no answer"
+            raise DataError(f"store {self.path} is damaged ({what}): it is left as it is; go on with a backup")
 
     def close(self) -> None:
         """Close this thread's connection."""
         connection = getattr(self._local, "connection", None)
-        if connection is not None and self._local.pid == os.getpid():
-            connection.close()
+        if connection is not None:
+            _inherited.append(connection) if self._local.pid != os.getpid() else connection.close()
         self._local.connection = None
 
     # -- inner part
 
     def _connection(self) -> sqlite3.Connection:
         connection = getattr(self._local, "connection", None)
-        if connection is None or self._local.pid != os.getpid():  # never across a fork
+        if connection is not None and self._local.pid != os.getpid():  # never across a fork
+            _inherited.append(connection)
+            connection = None
+        if connection is None:
             connection = self._connect()
             self._local.connection, self._local.pid = connection, os.getpid()
         return connection
 
     def _connect(self) -> sqlite3.Connection:
         # A reader opens read-write where it may, since only then can SQLite roll a dead writer's journal back.
-        mode = "rw" if self.writable or os.access(self.path, os.W_OK) else "ro"
-        connection = _open(self.path, mode)
+        mode = "rw" if self.writable or os.access(self.file, os.W_OK) else "ro"
+        connection = _open(self.file, mode)
         connection.row_factory = sqlite3.Row
         for pragma in (
             "trusted_schema = OFF",
@@ -124,11 +142,11 @@ class Database:
             "cache_size = -65536",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        if not self._wal:
+            connection.execute("PRAGMA journal_mode = TRUNCATE")
         if not self.writable:
             connection.execute("PRAGMA query_only = ON")
             return connection
-        if not self._wal:
-            connection.execute("PRAGMA journal_mode = TRUNCATE")
         found = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
         if found != ("wal" if self._wal else "truncate", 2):
             raise StorageError(
@@ -149,25 +167,35 @@ class Database:
                     "it is left as it is; name another store with --store"
                 )
             if version != VERSION:
-                age = "newer" if version > VERSION else "older"
+                age = "a newer" if version > VERSION else "an older"
                 raise DataError(
-                    f"store {self.path} has schema {version}, written by {'a ' + age} hpo; this hpo "
+                    f"store {self.path} has schema {version}, written by {age} hpo; this hpo "
                     f"reads schema {VERSION}: install the matching version or use another store"
                 )
-            found = {(row["type"], row["name"]) for row in connection.execute("SELECT type, name FROM sqlite_master")}
-        if (strange := found ^ _objects()) - {("index", "sqlite_autoindex_studies_1")}:
-            kind, name = sorted(strange)[0]
+            found = _objects(connection)
+        if strange := sorted(name for name, _ in found.items() ^ _expected().items()):
+            (kind, name) = strange[0]
             raise DataError(
-                f"store {self.path}: unexpected or missing {kind} {name!r}: the file was altered by "
-                "another program; go on with a backup"
+                f"store {self.path}: unexpected, missing or altered {kind} {name!r}: another program changed "
+                "the file; go on with a backup"
             )
 
+    def _check_writable(self) -> None:
+        """A read-only file or folder is found here, before any work."""
+        with self._translated():
+            connection = self._connection()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(f"PRAGMA user_version = {VERSION}")  # a write, so the journal is opened
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
     def _check_place(self) -> None:
-        try:
-            inode = os.stat(self.path).st_ino
-        except FileNotFoundError:
-            raise StorageError(f"store {self.path} was deleted while it was in use") from None
-        if inode != self._inode:
+        found = _place(self.file)
+        if found is None:
+            raise StorageError(f"store {self.path} was deleted while it was in use")
+        if found != self._place:
             raise StorageError(f"store {self.path} was replaced by another file while it was in use")
 
     @contextlib.contextmanager
@@ -180,12 +208,44 @@ class Database:
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
+    )
 
 
-def _objects() -> set[tuple[str, str]]:
-    words = [line.split() for line in SCHEMA.splitlines() if line.startswith("CREATE")]
-    return {(kind.lower(), name) for _, kind, name, *_ in words}
+def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """(Kind, name) to definition of everything in the schema, without comments and SQLite's own tables and indexes."""
+    rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall()
+    return {
+        (kind, name): " ".join(re.sub("--.*", "", sql).split())
+        for kind, name, sql in rows
+        if not (kind in ("table", "index") and name.startswith("sqlite_"))
+    }
+
+
+@functools.cache
+def _expected() -> dict[tuple[str, str], str]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return _objects(connection)
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file; None if there is none."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        raise NoPermissionError(
+            f"store {path} cannot be reached by this user: check its folders' permissions"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"store {path} cannot be reached: {error}") from error
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "not an ordinary file"
+        raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
+    return found.st_dev, found.st_ino
 
 
 def _create(path: Path) -> None:
@@ -194,22 +254,24 @@ def _create(path: Path) -> None:
         raise CannotCreateError(f"cannot create store {path}: no folder {path.parent}; make it first")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
+        temporary.unlink(missing_ok=True)  # of a process that was killed here and had the same numbers
         with contextlib.closing(_open(temporary, "rwc")) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(
                 f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
             )
         with contextlib.suppress(FileExistsError):  # another process was first: its store is as good
-            _place(temporary, path)
+            _link(temporary, path)
     except sqlite3.Error as error:
         raise CannotCreateError(f"cannot create store {path}: {error}: check the folder's permissions") from error
     except OSError as error:
         raise CannotCreateError(f"cannot create store {path}: {error.strerror}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
-def _place(temporary: Path, path: Path) -> None:
+def _link(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)
     except OSError as error:
@@ -249,9 +311,12 @@ def _check_header(path: Path) -> bool:
 
 
 def _translate(error: sqlite3.Error, path: Path) -> HpoError:
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    extended = getattr(error, "sqlite_errorcode", None) or 0
+    code = extended & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} was locked by another process for {BUSY_SECONDS:.0f} s: try again")
+    if extended == sqlite3.SQLITE_READONLY_DBMOVED:
+        return StorageError(f"store {path} was replaced by another file while it was in use")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return NoPermissionError(f"store {path} is read-only for this user: check the permissions of file and folder")
     if code == sqlite3.SQLITE_CANTOPEN:

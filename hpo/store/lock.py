@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import weakref
 from pathlib import Path
+
+from hpo.errors import NoPermissionError, StorageError
 
 
 class DriverLock:
@@ -15,19 +18,39 @@ class DriverLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: int | None = None
+        _locks.add(self)
 
     def acquire(self) -> bool:
-        """Whether this process holds the lock now; never waits."""
+        """Whether this process holds the lock now; never waits.
+
+        Raises:
+            NoPermissionError: this user may not write the lock file.
+            StorageError: the file system cannot lock.
+        """
+        try:
+            return self._acquire()
+        except PermissionError as error:
+            raise NoPermissionError(
+                f"lock file {self.path} cannot be written by this user ({error.strerror}): check the permissions of "
+                "file and folder"
+            ) from None
+        except OSError as error:
+            raise StorageError(f"lock file {self.path}: {error.strerror}") from error
+
+    def _acquire(self) -> bool:
         while True:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-            if not _try_lock(file):
-                os.close(file)
+            try:
+                locked = _try_lock(file)
+                # the holder before us removes the file on release: a lock on a removed file locks nobody out
+                if locked and self._is_current(file):
+                    self._file, file = file, -1
+                    return True
+            finally:
+                if file >= 0:
+                    os.close(file)
+            if not locked:
                 return False
-            # the holder before us removes the file on release: a lock on a removed file locks nobody out
-            if self._is_current(file):
-                self._file = file
-                return True
-            os.close(file)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
@@ -44,6 +67,21 @@ class DriverLock:
             return os.path.samestat(os.fstat(file), os.stat(self.path))
         except FileNotFoundError:
             return False
+
+
+_locks: weakref.WeakSet[DriverLock] = weakref.WeakSet()
+
+
+def _forget_locks() -> None:
+    """In a forked child: the lock is the parent's, and must die with it even if the child lives on."""
+    for lock in list(_locks):
+        if lock._file is not None:
+            os.close(lock._file)
+            lock._file = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
 
 
 def _try_lock(file: int) -> bool:

@@ -49,8 +49,9 @@ CREATE TABLE trials (
     PRIMARY KEY (study, number)
 ) STRICT, WITHOUT ROWID;
 
--- Best trial and counts per state without reading the rows.
-CREATE INDEX trials_by_result ON trials (study, state, epochs, value);
+-- Counts per state, and the best trials, without reading the rows.
+CREATE INDEX trials_by_state ON trials (study, state);
+CREATE INDEX trials_by_value ON trials (study, epochs, value) WHERE value_kind = 'finite' AND state <> 'failed';
 
 -- Training one trial from one epoch to another; successive halving gives a trial several.
 CREATE TABLE evaluations (

@@ -80,7 +80,13 @@ class Store(Reader):
         return self.study(name)
 
     def begin_run(self, study: int, trials: int | None, environment: Mapping[str, Any]) -> None:
-        """Note that this process drives the study now, up to a budget of `trials`; None leaves the budget as it is."""
+        """Note that this process drives the study now, and that what was cancelled runs again.
+
+        Args:
+            study: the study.
+            trials: budget in full trainings; None leaves it as it is.
+            environment: what results may depend on.
+        """
         with self.db.transaction() as db:
             db.execute(
                 "UPDATE studies SET trials = coalesce(?, trials), owner_host = ?, owner_pid = ? WHERE id = ?",
@@ -90,10 +96,21 @@ class Store(Reader):
                 "INSERT INTO runs SELECT ?, count(*), ?, ? FROM runs WHERE study = ?",
                 (study, now_ms(), codec.dump(environment), study),
             )
+            db.execute(
+                "UPDATE trials INDEXED BY trials_by_state SET state = 'running'"
+                " WHERE study = ? AND state = 'cancelled'",
+                (study,),
+            )
+            db.execute(
+                "UPDATE evaluations INDEXED BY evaluations_by_told SET state = 'running'"
+                " WHERE study = ? AND told IS NULL AND state = 'cancelled'",
+                (study,),
+            )
 
     def driver_lock(self, study: int) -> DriverLock:
         """The lock that the study's one driver holds."""
-        return DriverLock(self.path.with_name(f"{self.path.name}-study-{study}.lock"))
+        file = self.db.file
+        return DriverLock(file.with_name(f"{file.name}-study-{study}.lock"))
 
     # -- writing: one transaction each
 
