@@ -66,3 +66,28 @@ def test_the_tutorials_study_stands_as_it_was_taught(tmp_path: Path, capsys: pyt
         assert spaces[searcher]["learning_rate"].to_json()["options"] == [0.001, 0.01, 0.1]
     assert spaces["tpe"]["learning_rate"].to_json() == {"type": "float", "low": 0.001, "high": 0.1, "log": True}
     assert len(hpo.load_study(store=tmp_path / "tpe.db").trials) == 10
+
+
+@pytest.mark.parametrize("batched_first", [True, False])
+def test_options_keep_their_python_types_in_store_and_objective(batched_first: bool, tmp_path: Path) -> None:
+    options = [(8, 8), 1, 1.0, True, None, "1", [1, 2], {"a": (1,)}]
+    seen = []
+
+    def objective(params: dict[str, object]) -> float:
+        seen.append(params["option"])
+        return len(seen)
+
+    initial = [{"option": option} for option in options] if batched_first else None
+    study = hpo.search(
+        objective,
+        {"option": options},
+        "grid",
+        direction="maximize",
+        initial=initial,
+        store=tmp_path / "hpo.db",
+        progress=False,
+    )
+    assert sorted(map(repr, seen)) == sorted(map(repr, options))
+    stored = [trial.params["option"] for trial in hpo.load_study(study.name, study.path).trials]
+    assert list(map(repr, stored)) == list(map(repr, seen))
+    assert repr(study.best_params["option"]) == repr(seen[-1])

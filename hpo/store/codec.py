@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.errors import DataError
+from hpo.values import tag, untag
 
 MAX_ERROR = 64_000  # bytes kept of a traceback, in UTF-8
 
@@ -41,6 +42,16 @@ def load(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"the store holds a value that hpo did not write ({error}): go on with a backup") from error
+
+
+def dump_params(params: Mapping[str, Any]) -> str:
+    """A configuration as JSON, without loss: a tuple is `{"__tuple__": [...]}`."""
+    return dump({name: tag(value) for name, value in params.items()})
+
+
+def load_params(text: str) -> dict[str, Any]:
+    """The inverse of `dump_params`."""
+    return {name: untag(value) for name, value in load(text).items()}
 
 
 def json_float(value: float | None) -> float | str | None:

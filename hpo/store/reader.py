@@ -82,7 +82,7 @@ class Reader:
     def history(self, study: int) -> Iterator[Event]:
         """The study's events in order, each with its proposals or outcomes."""
         params = {
-            row["number"]: codec.load(row["params"])
+            row["number"]: codec.load_params(row["params"])
             for row in self.db.stream("SELECT number, params FROM trials WHERE study = ?", (study,))
         }
         begun: set[int] = set()
@@ -115,7 +115,7 @@ class Reader:
         )
         jobs, outcomes = [], []
         for row in rows:
-            params = codec.load(row["params"])
+            params = codec.load_params(row["params"])
             if row["state"] in (State.DONE, State.FAILED):
                 outcomes.append(_outcome(row, params))
             else:
@@ -188,14 +188,17 @@ class Reader:
     def tests(self, study: int) -> list[Row]:
         """Every use of the test data, in order: number, epochs, metrics."""
         rows = self.db.query("SELECT number, epochs, metrics FROM tests WHERE study = ? ORDER BY rowid", (study,))
-        return [row | {"metrics": codec.load(row["metrics"])} for row in rows]
+        return [
+            row | {"metrics": {name: float(value) for name, value in codec.load(row["metrics"]).items()}}
+            for row in rows
+        ]
 
     def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
         rows = self.db.stream(f"SELECT * FROM trials {where}", parameters)  # noqa: S608  (fixed texts)
         return [
             Trial(
                 row["number"],
-                codec.load(row["params"]),
+                codec.load_params(row["params"]),
                 row["seed"],
                 State(row["state"]),
                 codec.join(row["value"], row["value_kind"]),

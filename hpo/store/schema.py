@@ -38,7 +38,7 @@ CREATE TABLE events (
 CREATE TABLE trials (
     study       INTEGER NOT NULL REFERENCES studies (id),
     number      INTEGER NOT NULL,  -- dense from 0 within the study
-    params      TEXT    NOT NULL,  -- JSON: name to value, active hyperparameters only
+    params      TEXT    NOT NULL,  -- JSON: name to value, active hyperparameters only; a tuple is {"__tuple__": [...]}
     seed        INTEGER NOT NULL,  -- all randomness of the trial; a function of the study's seed and the number
     state       TEXT    NOT NULL CHECK (state IN ('pending', 'running', 'paused', 'done', 'failed', 'cancelled')),
     epochs      INTEGER NOT NULL,  -- trained so far; 1 for an evaluated objective without epochs

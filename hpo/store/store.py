@@ -215,7 +215,13 @@ class Store(Reader):
         with self.db.transaction() as db:
             db.execute(
                 "INSERT INTO tests VALUES (?, ?, ?, ?, ?)",
-                (study, trial.number, trial.epochs, codec.dump(dict(metrics)), now_ms()),
+                (
+                    study,
+                    trial.number,
+                    trial.epochs,
+                    codec.dump({name: codec.json_float(value) for name, value in metrics.items()}),
+                    now_ms(),
+                ),
             )
 
     # -- inner part
@@ -231,7 +237,7 @@ class Store(Reader):
         db.executemany(
             "INSERT INTO trials (study, number, params, seed, state, epochs, seconds) VALUES (?, ?, ?, ?, ?, 0, 0.0)",
             [
-                (study, number, codec.dump(dict(p)), trial_seed(seed, number), state)
+                (study, number, codec.dump_params(p), trial_seed(seed, number), state)
                 for number, p in enumerate(params, first)
             ],
         )
