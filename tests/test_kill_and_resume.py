@@ -1,0 +1,175 @@
+"""A driver that is killed and started again gives the same trials as one that never was."""
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import LoadError
+from hpo.registry import load
+
+SEARCHERS = ("grid", "random", "tpe", "halving", "nas")
+EDGES = ("before BEGIN", "before COMMIT", "after COMMIT")
+MEMORY = "/dev/shm"  # syncing matters to power cuts, not to kills: a folder in memory tests the same, faster
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+class Attempts:
+    """Asks the program `kill_driver.py` for attempts at studies."""
+
+    def __init__(self, process, folder):
+        self._process = process
+        self._folder = folder
+        self._paths = itertools.count()
+        self._steady = {}
+
+    def path(self):
+        return self._folder / f"{next(self._paths)}.db"
+
+    def run(self, path, study, *, edge=None, after=None):
+        """One attempt; whether it was killed, else how many transactions it took."""
+        request = {"path": str(path), "study": study, "edge": edge, "after": after}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, f"the program ended with exit code {self._process.wait()}"
+        answer = json.loads(line)
+        assert answer["killed"] or answer["error"] is None, answer["error"]
+        return answer
+
+    def steady(self, study):
+        """The answer to, and the content of, a study that was never killed."""
+        if study not in self._steady:
+            path = self.path()
+            answer = self.run(path, study)
+            self._steady[study] = answer, content(path)
+        return self._steady[study]
+
+
+@pytest.fixture(scope="module")
+def attempts():
+    with contextlib.ExitStack() as stack:
+        memory = MEMORY if os.path.isdir(MEMORY) else None
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
+        process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, Path(__file__).with_name("kill_driver.py")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+        )
+        stack.callback(process.kill)
+        assert process.stdout.readline() == "ready\n"
+        yield Attempts(process, folder)
+
+
+@pytest.fixture(params=SEARCHERS)
+def searcher(request):
+    try:
+        load("searchers", request.param)
+    except LoadError as error:
+        pytest.skip(str(error))
+    return request.param
+
+
+QUERIES = {
+    "studies": "SELECT name, spec, trials FROM studies",
+    "events": "SELECT seq, kind, n FROM events ORDER BY seq",
+    "trials": "SELECT number, params, seed, state, epochs, value, value_kind, reason FROM trials ORDER BY number",
+    "evaluations": "SELECT id, number, asked, told, start, target, info, state, epochs, charged, value, value_kind,"
+    " reason, error, curve FROM evaluations ORDER BY id",
+}
+
+
+def content(path):
+    """All that a store holds apart from times and owners, the file itself found in order."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        found = {name: connection.execute(query).fetchall() for name, query in QUERIES.items()}
+    for name in ("events", "trials", "evaluations"):
+        assert [row[0] for row in found[name]] == list(range(len(found[name])))
+    return found
+
+
+def finish(attempts, path, study, **kill):
+    """Attempts until one gets through; returns how many were killed."""
+    for killed in itertools.count():
+        if not attempts.run(path, study, **kill)["killed"]:
+            return killed
+    return None
+
+
+def test_the_studies_have_trials_of_every_kind(attempts, searcher):
+    _, found = attempts.steady(searcher)
+    ends = {(state, reason) for _, _, _, state, _, _, _, reason in found["trials"]}
+    assert ends >= {("done", None), ("failed", "exception"), ("failed", "non_finite")}
+    assert len(found["trials"]) >= 10
+    assert found["events"][-1][1] == "told"
+
+
+def test_a_study_that_is_run_twice_is_the_same(attempts, searcher):
+    path = attempts.path()
+    attempts.run(path, searcher)
+    assert content(path) == attempts.steady(searcher)[1]
+
+
+def test_killed_at_every_edge_of_every_transaction(attempts, searcher):
+    answer, expected = attempts.steady(searcher)
+    assert answer["transactions"] >= 8
+    for n, edge in itertools.product(range(1, answer["transactions"] + 1), EDGES):
+        path = attempts.path()
+        assert attempts.run(path, searcher, edge=[edge, n])["killed"]
+        attempts.run(path, searcher)
+        assert content(path) == expected, f"killed {edge} of transaction {n}"
+
+
+def test_killed_again_and_again_after_one_step_forward(attempts, searcher):
+    """The first two transactions of an attempt find the study; then each attempt records one thing and dies."""
+    answer, expected = attempts.steady(searcher)
+    path = attempts.path()
+    killed = finish(attempts, path, searcher, edge=["after COMMIT", 3])
+    assert killed == answer["transactions"] - 2
+    assert content(path) == expected
+
+
+def storm(attempts, study, chance):
+    """Killed at random times until an attempt gets through."""
+    answer, expected = attempts.steady(study)
+    path = attempts.path()
+    while attempts.run(path, study, after=chance.uniform(0.0, 1.5) * answer["seconds"])["killed"]:
+        pass
+    assert content(path) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_times(attempts, searcher, seed):
+    storm(attempts, searcher, random.Random(seed))
+
+
+@pytest.mark.slow
+def test_killed_at_random_times_in_a_long_storm(attempts, searcher):
+    chance = random.Random(0)
+    for _ in range(200):
+        storm(attempts, searcher, chance)
+
+
+@pytest.mark.parametrize("edge", ["before COMMIT", "after COMMIT"])
+def test_the_shared_objective_killed_and_resumed_equals_never_killed(attempts, edge):
+    answer, expected = attempts.steady("simplenn")
+    assert {(start, target) for _, _, _, _, start, target, *_ in expected["evaluations"]} == {(0, 1), (1, 2)}
+    for n in range(3, answer["transactions"] + 1):
+        path = attempts.path()
+        assert attempts.run(path, "simplenn", edge=[edge, n])["killed"]
+        attempts.run(path, "simplenn")
+        assert content(path) == expected, f"killed {edge} of transaction {n}"
