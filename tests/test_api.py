@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -22,6 +23,11 @@ from searchers.halving import Halving
 from searchers.random import Random
 
 SPACE = {"x": Float(-1, 1), "kind": Choice(("a", "b"))}
+
+
+def named(case: object) -> str:
+    """A test's name for a case: without the addresses of functions, which differ between processes."""
+    return re.sub(" at 0x[0-9a-f]+", "", str(case))
 
 
 def square(p):
@@ -133,7 +139,7 @@ def test_a_class_that_cannot_be_found_again_is_refused_at_once(go, path):
         ({"searcher": "halving"}, "needs an objective with epochs"),
         ({"space": {"x": Float(0, 1)}, "objective": "simplenn", "direction": None}, "no hyperparameter 'x'"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_arguments_are_validated_before_anything_is_stored(go, path, arguments, message):
     with pytest.raises((UsageError, SpaceError, MismatchError), match=message):
@@ -195,7 +201,7 @@ def test_a_name_goes_on_to_the_total_and_no_further(go):
         ({"batch": 2}, "batch: stored 256, now 2"),
         ({"initial": [{"x": 0.0, "kind": "a"}]}, "initial: stored"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_another_specification_under_a_name_is_refused_with_the_difference(go, path, change, line):
     go(name="one", trials=2)

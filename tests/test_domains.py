@@ -310,7 +310,7 @@ def test_float_draws_follow_their_density(domain: Float, cdf: object) -> None:
         (Int(1, 12, log=True), lambda k: math.log((k + 0.5) / (k - 0.5)) / math.log(12.5 / 0.5)),
         (Choice(("a", "b", "c", None)), lambda k: 1 / 4),
     ],
-    ids=shown,
+    ids=lambda value: shown(value) if isinstance(value, Domain) else "density",
 )
 def test_discrete_draws_follow_their_probabilities(domain: Domain, density: object) -> None:
     assert callable(density)
