@@ -15,7 +15,7 @@ from hpo.plan import Plan, specify
 from hpo.progress import Display
 from hpo.resolve import MAX_TRIALS, resolve_objective, seconds, whole
 from hpo.searcher import Searcher
-from hpo.signals import SIGINT_EXIT, listening
+from hpo.signals import SIGINT_EXIT, listening, nested
 from hpo.space import Space
 from hpo.store import Store
 from hpo.store.reader import StudyRow
@@ -66,7 +66,7 @@ def search(
 
     Raises:
         HpoError: of the kind that says what is wrong, before the first trial; see `hpo.errors`.
-        KeyboardInterrupt: after Ctrl-C, with everything saved.
+        KeyboardInterrupt: after Ctrl-C, with everything saved; SystemExit(143) after SIGTERM.
     """
     trials = whole("trials", trials, 0, MAX_TRIALS)
     found = resolve_objective(objective, direction)
@@ -74,7 +74,7 @@ def search(
         objective=found,
         spec=specify(found, space, searcher, epochs=epochs, seed=seed, batch=batch),
         trials=trials,
-        initial=() if initial is None else initial,
+        initial=initial,
         name=name,
     )
     limit = seconds(timeout)
@@ -98,7 +98,7 @@ def create_study(
     """A study without an objective, for `study.ask()` and `study.tell(number, value)`; arguments as in `search`."""
     found = resolve_objective(_ByHand(has_epochs=epochs is not None), direction)
     spec = specify(found, space, searcher, epochs=epochs, seed=seed, batch=1)
-    return open_study(Plan(found, spec, trials=None, initial=() if initial is None else initial, name=name), store)
+    return open_study(Plan(found, spec, trials=None, initial=initial, name=name), store)
 
 
 def open_study(plan: Plan, path: str | Path | None) -> Study:
@@ -111,9 +111,10 @@ def open_study(plan: Plan, path: str | Path | None) -> Study:
     trials = None if plan.trials is None else whole("trials", plan.trials, 0, MAX_TRIALS)
     if name is not None and not (isinstance(name, str) and name and name.isprintable() and len(name) <= MAX_NAME):
         raise UsageError(f"study name {shown(name)}: expected printable text of 1 to {MAX_NAME} characters")
-    if isinstance(plan.initial, (str, bytes, Mapping)) or not isinstance(plan.initial, Iterable):
-        raise UsageError(f"initial is {shown(plan.initial)}, expected a list of configurations")
-    initial = [spec.space.validate(params, f"initial[{i}]") for i, params in enumerate(plan.initial)]
+    given = () if plan.initial is None else plan.initial
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise UsageError(f"initial is {shown(given)}, expected a list of configurations")
+    initial = [spec.space.validate(params, f"initial[{i}]") for i, params in enumerate(given)]
     store = Store(path, "create")
     row = store.create_study(
         name or _new_name(plan),
@@ -123,7 +124,7 @@ def open_study(plan: Plan, path: str | Path | None) -> Study:
         initial=initial,
         if_taken="number" if name is None else "return",
     )
-    _same(row, spec, initial, store)
+    _same(row, spec, None if plan.initial is None else initial, store)
     return Study(store, row, plan.objective)
 
 
@@ -142,30 +143,35 @@ def run_study(
             f"{canonical(objective.describe())}: give the same one, or start a new study"
         )
     limit = seconds(timeout)
-    store = Store(study.path, "write")
+    store = study.writable_store()
     store.db.check()
     row = store.study(study.name)
     _warn(row, objective, store)
     budget = whole("trials", row.trials if trials is None else trials, 0, MAX_TRIALS)
     display = Display(enabled=bool(progress), each=progress == "each")
-    with listening(display.note) as stop, contextlib.ExitStack() as cleanup:
-        cleanup.callback(store.close)
-        driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.device())
-        cleanup.callback(driver.close)
-        executor = objective.executor()
-        cleanup.callback(executor.close)
-        cleanup.callback(display.close)
-        try:
-            display.begin(driver, objective)
-            ending = run([driver], executor, display, stop, limit)
-        except Interrupt as interrupt:
-            display.end(driver, Ending.STOPPED)
-            if interrupt.exit_code == SIGINT_EXIT:
-                raise KeyboardInterrupt from None
+    try:
+        with listening(display.note) as stop, contextlib.ExitStack() as cleanup:
+            cleanup.callback(store.close)
+            driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.device())
+            cleanup.callback(driver.close)
+            executor = objective.executor()
+            cleanup.callback(executor.close)
+            cleanup.callback(display.close)
+            try:
+                display.begin(driver, objective)
+                ending = run([driver], executor, display, stop, limit)
+            except Interrupt:
+                display.end(driver, Ending.STOPPED)
+                raise
+            display.end(driver, ending)
+            if ending is Ending.STOPPED:
+                raise Interrupt(SIGINT_EXIT)
+    except Interrupt as interrupt:
+        if nested():  # the search of an objective: the one that called it ends too
             raise
-        display.end(driver, ending)
-    if ending is Ending.STOPPED:
-        raise KeyboardInterrupt
+        if interrupt.exit_code == SIGINT_EXIT:
+            raise KeyboardInterrupt from None
+        raise SystemExit(interrupt.exit_code) from None
     return ending
 
 
@@ -175,11 +181,12 @@ def _new_name(plan: Plan) -> str:
     return f"{label}-{plan.spec.searcher.replace(':', '-')[: MAX_NAME // 4]}-{plan.spec.seed}"
 
 
-def _same(row: StudyRow, spec: StudySpec, initial: Sequence[Mapping[str, Any]], store: Store) -> None:
+def _same(row: StudyRow, spec: StudySpec, initial: Sequence[Mapping[str, Any]] | None, store: Store) -> None:
     lines = spec.differences(StudySpec.from_json(row.spec))
-    stored = [dict(trial.params) for trial in store.trials(row.id, limit=len(initial))]
-    if canonical(stored) != canonical(list(initial)):
-        lines.append(f"initial: stored {canonical(stored)}, now {canonical(list(initial))}")
+    if initial is not None:
+        stored = [dict(trial.params) for trial in store.trials(row.id, limit=row.enqueued)]
+        if canonical(stored) != canonical(list(initial)):
+            lines.append(f"initial: stored {canonical(stored)}, now {canonical(list(initial))}")
     if lines:
         raise ConflictError(
             f"study {row.name!r} in store {store.path} has another specification; use another name, or the stored "

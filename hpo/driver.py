@@ -1,5 +1,7 @@
 """One study's side of the loop: searcher, budget and open round, kept in step with the store."""
 
+import os
+import socket
 from collections.abc import Sequence
 
 from hpo.environment import environment
@@ -38,9 +40,11 @@ class Driver:
         self._lock = store.driver_lock(row.id)
         if not self._lock.acquire():
             owner = store.study(row.name)
+            mine = (owner.owner_host, owner.owner_pid) == (socket.gethostname(), os.getpid())
+            advice = "wait for it to end, or use another name"
             raise LockedError(
                 f"study {row.name!r} is being driven by process {owner.owner_pid} on host {owner.owner_host}: "
-                "wait for it to end, or use another name"
+                + ("that is this process; call close() on the study that asks and tells" if mine else advice)
             )
         try:
             store.begin_run(row.id, trials, environment(device))

@@ -230,5 +230,14 @@ def _recognised(function: Callable[..., Any], batched: bool) -> tuple[str, ...]:
                 f"objective {function!r} has a parameter {parameter.name!r}: after the configuration only "
                 f"{' and '.join(RECOGNISED)} are recognised; bind others with functools.partial or a default"
             )
-    taken = {p.name for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    taken = {p.name for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - _bound(function)
     return tuple(name for name in RECOGNISED if name in taken)
+
+
+def _bound(function: Callable[..., Any]) -> set[str]:
+    """Names that `functools.partial` has given a value, which stays."""
+    names: set[str] = set()
+    while isinstance(function, functools.partial):
+        names |= set(function.keywords)
+        function = function.func
+    return names

@@ -70,6 +70,7 @@ def run(
                     watcher.progress(by_study[job.study], event)
             for study, outcomes in arrived.items():
                 by_study[study].record(outcomes)
+                executor.release(study, by_study[study].searcher.may_continue)
                 watcher.outcomes(by_study[study], outcomes)
             if stop.requested:
                 return Ending.STOPPED

@@ -24,7 +24,7 @@ class Plan:
         objective: what is optimised.
         spec: the study's specification.
         trials: budget in full trainings; None: asked and told by hand.
-        initial: configurations that are tried first.
+        initial: configurations that are tried first; None: those of an existing study, else none.
         name: of the study; None: a new one named after label, searcher and seed.
         label: beginning of the name; None: the objective's.
     """
@@ -32,7 +32,7 @@ class Plan:
     objective: Objective
     spec: StudySpec
     trials: int | None
-    initial: Sequence[Mapping[str, Any]] = ()
+    initial: Sequence[Mapping[str, Any]] | None = None
     name: str | None = None
     label: str | None = None
 

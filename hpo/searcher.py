@@ -168,6 +168,10 @@ class Searcher(ABC):
         """Epochs that trial `number` was trained when it was last told; 0 for one that never was."""
         return self._reached.get(number, 0)
 
+    def may_continue(self, number: int) -> bool:
+        """Whether a later proposal may continue trial `number`; others need not be kept under training."""
+        return False
+
     # -- asking
 
     def ask(self, n: int) -> list[Proposal]:

@@ -25,6 +25,14 @@ class Stop:
         self.requested = False
 
 
+_listening: list[Stop] = []  # runs of the main thread, the innermost last: an objective may search, too
+
+
+def nested() -> bool:
+    """Whether a run is under way in this thread, so that whoever asks was called by its objective."""
+    return bool(_listening) and threading.current_thread() is threading.main_thread()
+
+
 @contextlib.contextmanager
 def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
     """Inside the block signals behave as the module's text says; outside the main thread nothing changes.
@@ -44,7 +52,8 @@ def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
         if raised:
             os._exit(code)
         if number == signal.SIGINT and not stop.requested:
-            stop.requested = True
+            for listener in _listening:
+                listener.requested = True
             with contextlib.suppress(Exception):  # it may have come in the middle of a print, which cannot be nested
                 notify("stopping: what is under way ends first; press Ctrl-C again to stop at once")
             return
@@ -54,8 +63,10 @@ def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` stays as it is
     before = {number: signal.signal(number, handle) for number in heard}
+    _listening.append(stop)
     try:
         yield stop
     finally:
+        _listening.remove(stop)
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from hpo.domains import Int
 from hpo.driver import Driver
 from hpo.errors import NoResultError, UsageError
 from hpo.executors.ending import Spent, succeeded
@@ -46,8 +47,12 @@ class Study:
 
     @property
     def path(self) -> Path:
-        """The store's file."""
+        """The store's file, as it was named."""
         return self._store.path
+
+    def writable_store(self) -> Store:
+        """The study's store, opened for writing; to be closed by whoever asks."""
+        return self._store.reopened("write")
 
     # -- results
 
@@ -128,14 +133,24 @@ class Study:
 
         trials = self.trials
         names = ["number", "state", "value", "epochs", "seconds"]
-        columns = {name: [getattr(trial, name) for trial in trials] for name in names}
+        columns: dict[str, Any] = {name: [getattr(trial, name) for trial in trials] for name in names}
         columns["state"] = [str(trial.state) for trial in trials]
+        for name, label in self.labels(names).items():
+            values = [trial.params.get(name) for trial in trials]
+            whole = isinstance(self.spec.space[name], Int) and None in values
+            columns[label] = pd.array(values, dtype="Int64") if whole else values  # floats would round great integers
+        return pd.DataFrame(columns)
+
+    def labels(self, taken: Iterable[str]) -> dict[str, str]:
+        """Hyperparameter to the name of its column in a table that has columns `taken`: prefixed where they clash."""
+        used, labels = set(taken), {}
         for name in self.spec.space:
             label = name
-            while label in columns:  # a hyperparameter called like a column of ours gets a prefix, and hides none
+            while label in used:
                 label = f"params.{label}"
-            columns[label] = [trial.params.get(name) for trial in trials]
-        return pd.DataFrame(columns)
+            used.add(label)
+            labels[name] = label
+        return labels
 
     # -- going on
 
@@ -194,7 +209,9 @@ class Study:
         found = objective or stored_objective(self.spec.objective, self.spec.direction)
         metrics = found.test(best.params, best.seed, best.epochs)
         if metrics is not None:
-            Store(self.path, "write").record_test(self._id, best, metrics)
+            store = self.writable_store()
+            store.record_test(self._id, best, metrics)
+            store.close()
         return metrics
 
     def tested(self) -> dict[str, float] | None:
@@ -250,7 +267,7 @@ class Study:
 
     def _by_hand(self) -> Driver:
         if self._driver is None:
-            store = Store(self.path, "write")
+            store = self.writable_store()
             self._driver = Driver(store, store.study(self.name), trials=None)
             self._again = self._driver.outstanding
         return self._driver

@@ -85,10 +85,12 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
     where, label, table = _find(study)
     _check(table, where)
     _check_overrides(table, where)
-    if searcher is not None:
-        table = table | {"searcher": searcher}
-    override = table.get("override", {}).get(_searcher_name(table), {})
     typed = [_parse(change) for change in changes]
+    named = [edit["searcher"] for edit in typed if isinstance(edit.get("searcher"), str)]
+    if chosen := [searcher] if searcher is not None else named[-1:]:
+        table = table | {"searcher": chosen[0]}
+        typed = [edit for edit in typed if not isinstance(edit.get("searcher"), str)]
+    override = table.get("override", {}).get(_searcher_name(table), {})
     edits = [override, *typed, {key: value for key, value in flags.items() if value is not None}]
     space: Any = table.get("space")
     space_edits: dict[str, Any] = {}

@@ -15,8 +15,7 @@ told which hyperparameter it is about to emit.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,18 +46,6 @@ class Emitted(NamedTuple):
     tokens: Tensor
     log_probability: Tensor
     entropy: Tensor
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread and able to differentiate, whatever the caller's modes are; they come back after."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def initial_weights(sizes: Sequence[int], rng: np.random.Generator) -> Weights:

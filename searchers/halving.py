@@ -75,6 +75,10 @@ class Halving(Searcher):
         """Whether the proposing searcher is exhausted and nothing is left to promote."""
         return self._inner.exhausted and not self._members
 
+    def may_continue(self, number: int) -> bool:
+        """Whether the trial is in the rung under way."""
+        return number in self._members
+
     def _start(self) -> None:
         assert self.epochs is not None
         if self.min_epochs > self.epochs:
@@ -113,9 +117,15 @@ class Halving(Searcher):
             if result.own:
                 self._members[result.number] = result
         told = [result for result in results if not result.own or self._rung == 0]
-        self._inner.tell([_as_outcome(result) for result in told])
+        self._inner.tell([self._as_outcome(result) for result in told])
         if self._rung_is_complete():
             self._promote()
+
+    def _as_outcome(self, result: Result) -> Outcome:
+        # a foreign trial of other epochs is not comparable: its configuration is known, its value is not
+        value = result.value if result.epochs == self.rungs[0] else None
+        state = State.FAILED if value is None else State.DONE
+        return Outcome(result.number, result.params, state, value, result.epochs)
 
     def _rung_is_complete(self) -> bool:
         filled = self._rung > 0 or len(self._members) >= self._width or self._inner.exhausted
@@ -147,8 +157,3 @@ def best(results: Iterable[Result], count: int) -> list[int]:
     """Numbers of the `count` best, the earlier trial of equals; failed ones never survive."""
     ranked = sorted((r for r in results if r.value is not None), key=lambda r: (-(r.value or 0.0), r.number))
     return [result.number for result in ranked[:count]]
-
-
-def _as_outcome(result: Result) -> Outcome:
-    state = State.FAILED if result.value is None else State.DONE
-    return Outcome(result.number, result.params, state, result.value, result.epochs)

@@ -30,6 +30,7 @@ from hpo.domains import Choice
 from hpo.errors import MismatchError, UsageError
 from hpo.searcher import Result, Searcher
 from hpo.space import Space
+from hpo.torch_mode import own_mode
 from hpo.trial import Proposal
 from searchers import controller
 from searchers.controller import Emitted, Moments, Weights
@@ -142,7 +143,7 @@ class Learner:
         self.learning_rate = learning_rate
         self.entropy = entropy
         self.updates = 0
-        with controller.one_thread():
+        with own_mode():
             self.weights = controller.initial_weights(sizes, seeding.generator(seed, "nas", "weights"))
         self._moments: Moments | None = None
         self._average, self._averaged = 0.0, 0  # v of the baseline, and how many batches are in it
@@ -159,19 +160,19 @@ class Learner:
                 tokens.append(token if self.active(t, tokens) else -1)
             return torch.tensor([tokens[t] for tokens in written], device="cpu")  # (B,)
 
-        with controller.one_thread():
+        with own_mode():
             return controller.walk(self.weights, self.sizes, choose)
 
     def score(self, tokens: np.ndarray) -> Emitted:
         """What the policy thinks of given descriptions, (B, T)."""
-        with controller.one_thread():
+        with own_mode():
             return controller.score(self.weights, self.sizes, torch.from_numpy(tokens))
 
     def learn(self, tokens: np.ndarray, rewards: np.ndarray) -> None:
         """One update from descriptions (B, T) and their rewards (B,), NaN for a failed child."""
         beta = self.entropy * 0.5 ** (self.updates / ENTROPY_HALF_LIFE)
         A = self._advantages(rewards)
-        with controller.one_thread():
+        with own_mode():
             ascent = controller.gradient(self.weights, self.sizes, torch.from_numpy(tokens), torch.from_numpy(A), beta)
             clipped = controller.clip(ascent, MAX_NORM)
             moved, self._moments = controller.adam(self.weights, clipped, self._moments, self.learning_rate)

@@ -47,7 +47,7 @@ def _write_jsonl(study: Any, out: TextIO) -> None:
 def _write_csv(study: Any, out: TextIO) -> None:
     names = list(study.spec.space)
     own = ["number", "state", "value", "epochs", "seconds", "seed", "reason"]
-    _write_row(out, [*own, *[_cell(f"params.{name}" if name in own else name) for name in names]])
+    _write_row(out, [*own, *map(_cell, study.labels(own).values())])
     for trial in _pages(study):
         params = [_cell(trial.params.get(name)) for name in names]
         _write_row(out, [*[_cell(getattr(trial, name)) for name in own], *params])

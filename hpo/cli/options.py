@@ -1,7 +1,9 @@
 """Options that several commands share."""
 
+import contextlib
+import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -31,3 +33,8 @@ def running(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def results_only() -> contextlib.redirect_stdout[TextIO]:
+    """Inside the block whatever an objective prints goes to stderr: stdout is for results."""
+    return contextlib.redirect_stdout(sys.stderr)

@@ -35,7 +35,12 @@ def json_text(data: Any, indent: int | None = None) -> str:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else WIDE, markup=False, highlight=False, emoji=False)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            """Raised on, where rich would end the process with exit code 1."""
+            raise
+
+    return Piped(width=None if sys.stdout.isatty() else WIDE, markup=False, highlight=False, emoji=False)
 
 
 def line(text: str = "") -> None:

@@ -25,6 +25,7 @@ def command(
     from hpo.study import load_study
 
     found = load_study(study, store)
-    found.resume(trials=trials, timeout=timeout, progress="each" if verbose else not quiet)
-    data = best_data(found, found.test())
+    with options.results_only():
+        found.resume(trials=trials, timeout=timeout, progress="each" if verbose else not quiet)
+        data = best_data(found, found.test())
     render.emit_json(data) if as_json else print_best(data)

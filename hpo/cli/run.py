@@ -41,12 +41,15 @@ def command(
     from hpo.study_file import read_plan
 
     seconds(timeout)  # refused before there is a study
-    plan = read_plan(study, searcher=flags.pop("searcher"), changes=changes, flags=flags)
-    opened = open_study(plan, store)
+    with options.results_only():
+        plan = read_plan(study, searcher=flags.pop("searcher"), changes=changes, flags=flags)
+        opened = open_study(plan, store)
     if plan.trials == 0:
         created = study_data(opened, 0)
         render.emit_json(created) if as_json else print_study(created)
         return
-    run_study(opened, plan.objective, trials=plan.trials, timeout=timeout, progress="each" if verbose else not quiet)
-    data = best_data(opened, opened.test(plan.objective))
+    with options.results_only():
+        progress: Any = "each" if verbose else not quiet
+        run_study(opened, plan.objective, trials=plan.trials, timeout=timeout, progress=progress)
+        data = best_data(opened, opened.test(plan.objective))
     render.emit_json(data) if as_json else print_best(data)

@@ -1,7 +1,7 @@
 """The interface between the loop and whatever runs jobs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hpo.trial import Job, Outcome, Progress
 
@@ -24,6 +24,12 @@ class Executor(ABC):
     @abstractmethod
     def cancel(self, jobs: Iterable[Job]) -> None:
         """Give up `jobs`: no event of theirs follows."""
+
+    def release(self, study: int, keep: Callable[[int], bool]) -> None:
+        """Let go of the paused trials of `study` but those that `keep` says may be continued.
+
+        One that is continued all the same is trained again from its seed.
+        """
 
     def close(self) -> None:
         """Give back everything; no call follows."""

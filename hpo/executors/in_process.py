@@ -4,7 +4,7 @@ import math
 import time
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hpo.errors import Interrupt
 from hpo.executors.base import Event, Executor
@@ -56,6 +56,12 @@ class InProcessExecutor(Executor):
         if self._running is not None and (self._running.job.study, self._running.job.evaluation) in dropped:
             _close(self._running.run, self._running.job.number)
             self._running = None
+
+    def release(self, study: int, keep: Callable[[int], bool]) -> None:
+        """See `Executor.release`."""
+        for key in [key for key in self._paused if key[0] == study and not keep(key[1])]:
+            run, _ = self._paused.pop(key)
+            _close(run, key[1])
 
     def close(self) -> None:
         """Close every run that is kept."""
@@ -131,6 +137,7 @@ class _Running:
         return succeeded(self.job, self.last.value, self._spent())
 
     def _spent(self, failing: bool = False) -> Spent:
-        epoch = max(self.last.epoch if self.last is not None else 0, self.job.start)
-        charged = min(epoch + failing, self.job.target) - self.job.start
+        reached = self.last.epoch if self.last is not None else 0
+        epoch = max(reached, self.job.start)
+        charged = max(0, min(reached + failing, self.job.target) - self.job.start)  # replaying costs nothing
         return Spent(epoch, self.job.target if self._objective.restarts else charged, self._seconds, self._curve)

@@ -22,6 +22,7 @@ class StudyRow:
     name: str
     spec: dict[str, Any]
     trials: int | None
+    enqueued: int
     source: str | None
     created_ms: int
     owner_host: str | None

@@ -10,6 +10,7 @@ CREATE TABLE studies (
     name        TEXT    NOT NULL UNIQUE,
     spec        TEXT    NOT NULL,  -- JSON: objective, space, searcher, direction, seed, batch, epochs; never changes
     trials      INTEGER,           -- budget in full trainings; NULL: no budget, asked and told by hand
+    enqueued    INTEGER NOT NULL,  -- trials 0 to enqueued - 1 are the user's own, tried first
     source      TEXT,              -- hash of the source text of a user's function; a change is warned about
     created_ms  INTEGER NOT NULL,  -- UTC, for display only: nothing is ordered by time
     owner_host  TEXT,              -- who drove it last; the lock itself is a file lock of the operating system

@@ -39,6 +39,12 @@ class Store(Reader):
     def __init__(self, path: str | Path | None = None, mode: Literal["read", "write", "create"] = "read") -> None:
         super().__init__(Database(default_path() if path is None else Path(path), mode))
 
+    def reopened(self, mode: Literal["read", "write"]) -> "Store":
+        """The same file, opened again, even if the working directory has changed; it keeps its name for messages."""
+        again = Store(self.db.file, mode)
+        again.path = again.db.path = self.path
+        return again
+
     def close(self) -> None:
         """Close this thread's connection."""
         self.db.close()
@@ -72,8 +78,8 @@ class Store(Reader):
             if name in taken:
                 name = next(free for i in range(2, len(taken) + 3) if (free := f"{name}-{i}") not in taken)
             cursor = db.execute(
-                "INSERT INTO studies (name, spec, trials, source, created_ms) VALUES (?, ?, ?, ?, ?)",
-                (name, codec.dump(spec), trials, source, now_ms()),
+                "INSERT INTO studies (name, spec, trials, enqueued, source, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
+                (name, codec.dump(spec), trials, len(initial), source, now_ms()),
             )
             study = int(cursor.lastrowid or 0)
             self._insert_trials(db, study, 0, initial, int(spec["seed"]), State.PENDING)

@@ -86,7 +86,7 @@ def _spirals(seed: int, arms: int = 3, turns: float = 1.0, noise: float = 0.12) 
     t = (np.arange(ROWS) // arms + 1) / math.ceil(ROWS / arms)  # (0, 1], along the arm
     angle = 2 * math.pi * (y / arms + turns * t)
     x = 2 * t[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)  # (ROWS, 2)
-    key = torch.tensor([seeding.derive(seed, "data", "spirals")])
+    key = torch.tensor([seeding.derive(seed, "data", "spirals")], device="cpu")
     return x + noise * seeding.normal(key, 2 * ROWS).numpy().reshape(ROWS, 2), y
 
 
@@ -120,6 +120,8 @@ def load_data(name: str, data_seed: int) -> Data:
     import torch
     from sklearn.model_selection import train_test_split
 
+    from hpo.torch_mode import own_mode
+
     if name not in DATA_SETS:
         raise UsageError(f"no data set {name!r}: {did_you_mean(name, DATA_SETS)}")
     x, y = DATA_SETS[name](data_seed)
@@ -131,6 +133,8 @@ def load_data(name: str, data_seed: int) -> Data:
     )
 
     def part(rows: np.ndarray) -> Part:
-        return Part(torch.tensor(x[rows], dtype=torch.float32), torch.tensor(y[rows], dtype=torch.int64))
+        inputs = torch.tensor(x[rows], dtype=torch.float32, device="cpu")
+        return Part(inputs, torch.tensor(y[rows], dtype=torch.int64, device="cpu"))
 
-    return Data(part(train), part(validation), part(test), n_inputs=x.shape[1], n_classes=int(y.max()) + 1)
+    with own_mode():  # tensors made in inference mode could not be trained on
+        return Data(part(train), part(validation), part(test), n_inputs=x.shape[1], n_classes=int(y.max()) + 1)

@@ -14,7 +14,7 @@ from hpo import seeding
 
 def trial_keys(seeds: Sequence[int]) -> Tensor:
     """The keys of trials: K seeds in [0, 2^63) -> (K,) int64."""
-    return torch.tensor(seeds, dtype=torch.int64)
+    return torch.tensor(seeds, dtype=torch.int64, device="cpu")
 
 
 def initial(keys: Tensor, layer: int, fan_in: int, fan_out: int) -> tuple[Tensor, Tensor]:
@@ -56,4 +56,6 @@ def kept(keys: Tensor, layer: int, steps: int | Tensor, count: int, dropout: flo
         (K, count) or (S, count) bool.
     """
     keys = seeding.fold(keys, "dropout", layer, steps)  # (K,) or (S,)
-    return seeding.keep(keys, count, torch.as_tensor(dropout, dtype=torch.float64).expand(len(keys)))
+    return seeding.keep(
+        keys, count, torch.as_tensor(dropout, dtype=torch.float64, device=keys.device).expand(len(keys))
+    )

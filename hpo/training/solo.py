@@ -1,6 +1,5 @@
 """One trial trained by itself in plain torch: the readable reference of what training means."""
 
-import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -10,23 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpo.objective import Run, Step
+from hpo.torch_mode import own_mode
 from hpo.training import draws
 from hpo.training.data import Data, Part
 from hpo.training.hyperparameters import Settings, complete
 from hpo.training.model import SimpleNN
 
 _MASK_BLOCK = 2**20  # mask elements drawn at once: many steps of a small network, memory bounded for a large one
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread, since networks this small lose more than they gain from sharing; restored afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train_and_evaluate(params: Mapping[str, Any], data: Data, seed: int, epochs: int) -> tuple[SimpleNN, list[Step]]:
@@ -58,6 +47,7 @@ class SoloRun(Run):
         seed: all randomness of the trial, in [0, 2^63).
     """
 
+    @own_mode()
     def __init__(self, settings: Settings, data: Data, seed: int) -> None:
         self.settings = settings
         self.data = data
@@ -83,7 +73,7 @@ class SoloRun(Run):
             metrics = {"train_loss": train_loss, "validation_loss": validation_loss, "accuracy": accuracy}
             yield Step(self.epoch, accuracy, metrics)
 
-    @_one_thread()
+    @own_mode()
     def _train_epoch(self) -> float:
         """One pass over the training rows in this epoch's order; returns the mean loss."""
         train, size = self.data.train, min(self.settings.batch_size, len(self.data.train.y))
@@ -99,7 +89,7 @@ class SoloRun(Run):
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             losses.append(loss.detach())
-        rows = torch.tensor([len(y) for y in ys], dtype=train.x.dtype)  # (steps,)
+        rows = torch.tensor([len(y) for y in ys], dtype=train.x.dtype, device=train.x.device)  # (steps,)
         return float(torch.stack(losses) @ rows) / len(train.y)  # read once an epoch
 
     def _masks(self, first: int, count: int, size: int) -> Iterator[list[Tensor] | None]:
@@ -110,7 +100,7 @@ class SoloRun(Run):
             return
         block = max(1, _MASK_BLOCK // (size * max(widths)))
         for start in range(first, first + count, block):
-            steps = torch.arange(start, min(start + block, first + count))  # (S,)
+            steps = torch.arange(start, min(start + block, first + count), device=self.keys.device)  # (S,)
             drawn = [
                 draws.kept(self.keys, layer, steps, size * width, dropout)  # (S, size * width)
                 .to(self.data.train.x.dtype)
@@ -121,7 +111,7 @@ class SoloRun(Run):
             yield from (list(masks) for masks in zip(*drawn, strict=True))
 
 
-@_one_thread()
+@own_mode()
 @torch.no_grad()
 def evaluate(model: SimpleNN, part: Part) -> tuple[float, float]:
     """Mean cross-entropy in nats and share of rows classified rightly, in one forward pass without dropout."""
