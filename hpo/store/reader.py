@@ -82,12 +82,14 @@ class Reader:
 
     def history(self, study: int) -> Iterator[Event]:
         """The study's events in order, each with its proposals or outcomes."""
+        events = self.db.query("SELECT seq, kind, n FROM events WHERE study = ? ORDER BY seq", (study,))
+        # after the events, so that a running study has the trials of every event that was read
         params = {
             row["number"]: codec.load_params(row["params"])
             for row in self.db.stream("SELECT number, params FROM trials WHERE study = ?", (study,))
         }
         begun: set[int] = set()
-        for event in self.db.query("SELECT seq, kind, n FROM events WHERE study = ? ORDER BY seq", (study,)):
+        for event in events:
             column = event["kind"]
             rows = self.db.query(
                 f"SELECT * FROM evaluations INDEXED BY evaluations_by_{column}"  # noqa: S608  (CHECKed)

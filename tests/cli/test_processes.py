@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -146,8 +147,10 @@ def test_a_store_that_may_not_be_written_can_still_be_read(call, home):
     assert call(*run, "--quiet").code == 0
     (home / "hpo.db").chmod(0o444)
     home.chmod(0o555)
-    for folder in [home, *home.parents][:-2]:  # pytest's own folders are closed to other users
-        folder.chmod(folder.stat().st_mode | 0o555)
+    for folder in home.parents:  # pytest's own folders are closed to other users
+        if folder.stat().st_mode & stat.S_ISVTX:
+            break
+        folder.chmod(folder.stat().st_mode | 0o055)
     try:
         arguments = [sys.executable, "-c", READ_ONLY]
         more = {"cwd": home, "capture_output": True, "text": True, "timeout": 60, "stdin": subprocess.DEVNULL}

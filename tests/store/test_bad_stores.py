@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import stat
 
 import pytest
 
@@ -168,16 +169,12 @@ def as_nobody(action):
 
 @pytest.fixture
 def reachable(tmp_path):
-    """A folder that everybody may read: pytest's own are private."""
-    changed = []
-    folder = tmp_path
-    while folder != folder.parent and folder.stat().st_uid == os.geteuid() and folder.stat().st_mode & 0o005 != 0o005:
-        changed.append((folder, folder.stat().st_mode))
+    """A folder that everybody may read; pytest's own are private, and shared with other tests, so they stay open."""
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & stat.S_ISVTX:
+            break
         folder.chmod(folder.stat().st_mode | 0o055)
-        folder = folder.parent
-    yield tmp_path
-    for folder, mode in changed:
-        folder.chmod(mode)
+    return tmp_path
 
 
 unix = pytest.mark.skipif(not hasattr(os, "setuid"), reason="this system has no Unix permissions")
