@@ -1,4 +1,4 @@
-"""hpo: hyperparameter search that trains many trials as one program and compares searchers honestly.
+"""hpo: hyperparameter search with pluggable searchers, in which every trial is stored and a killed run goes on.
 
     from hpo import Choice, Float, search
 

@@ -11,7 +11,7 @@ from hpo.environment import changed, environment
 from hpo.errors import ConflictError, Interrupt, UsageError
 from hpo.loop import Ending, run
 from hpo.objective import Objective
-from hpo.plan import Plan, specify
+from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
 from hpo.progress import Display
 from hpo.resolve import MAX_TRIALS, resolve_objective, seconds, whole
 from hpo.searcher import Searcher
@@ -21,7 +21,7 @@ from hpo.store import Store
 from hpo.store.reader import StudyRow
 from hpo.study import Study
 from hpo.study_spec import StudySpec
-from hpo.values import canonical, shown
+from hpo.values import brief, canonical
 
 MAX_NAME = 255  # characters of a study's name
 
@@ -29,8 +29,8 @@ MAX_NAME = 255  # characters of a study's name
 def search(
     objective: Objective | Callable[..., Any] | str | None = None,
     space: Space | Mapping[str, Any] | None = None,
-    searcher: str | type[Searcher] | Searcher = "tpe",
-    trials: int = 50,
+    searcher: str | type[Searcher] | Searcher = DEFAULT_SEARCHER,
+    trials: int = DEFAULT_TRIALS,
     epochs: int | None = None,
     timeout: float | str | None = None,
     seed: int = 0,
@@ -86,7 +86,7 @@ def search(
 
 def create_study(
     space: Space | Mapping[str, Any],
-    searcher: str | type[Searcher] | Searcher = "tpe",
+    searcher: str | type[Searcher] | Searcher = DEFAULT_SEARCHER,
     *,
     direction: str,
     epochs: int | None = None,
@@ -110,10 +110,10 @@ def open_study(plan: Plan, path: str | Path | None) -> Study:
     spec, name = plan.spec, plan.name
     trials = None if plan.trials is None else whole("trials", plan.trials, 0, MAX_TRIALS)
     if name is not None and not (isinstance(name, str) and name and name.isprintable() and len(name) <= MAX_NAME):
-        raise UsageError(f"study name {shown(name)}: expected printable text of 1 to {MAX_NAME} characters")
+        raise UsageError(f"study name {brief(name)}: expected printable text of 1 to {MAX_NAME} characters")
     given = () if plan.initial is None else plan.initial
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
-        raise UsageError(f"initial is {shown(given)}, expected a list of configurations")
+        raise UsageError(f"initial is {brief(given)}, expected a list of configurations")
     initial = [spec.space.validate(params, f"initial[{i}]") for i, params in enumerate(given)]
     store = Store(path, "create")
     row = store.create_study(

@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
-from hpo.values import UNSET, canonical, cell, exact, held, log_spaced, middle, not_json, plain, shown, tag, untag
+from hpo.values import UNSET, brief, canonical, cell, exact, held, log_spaced, middle, not_json, plain, tag, untag
 
 When = Mapping[str, Iterable[Any]]
 
@@ -109,13 +109,13 @@ class _Range(Domain):
         low, high, step = self.low, self.high, self.step
         for label, value in (("low", low), ("high", high), *([("step", step)] if step is not None else [])):
             if isinstance(value, bool) or not isinstance(value, self._kinds):
-                return f"{label} is {shown(value)} ({type(value).__name__}), expected {self._expected}"
+                return f"{label} is {brief(value)} ({type(value).__name__}), expected {self._expected}"
             if isinstance(value, float) and not math.isfinite(value):
                 return f"{label} is {value}, expected a finite number"
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                return f"{label} is {shown(value)}, which does not fit into 64 bits"
+                return f"{label} is {brief(value)}, which does not fit into 64 bits"
         if not isinstance(self.log, bool):
-            return f"log is {shown(self.log)}, expected True or False"
+            return f"log is {brief(self.log)}, expected True or False"
         if low > high:
             return f"low = {low} is above high = {high}: swap them"
         if math.isinf(high - low):
@@ -190,15 +190,15 @@ class Float(_Range):
     def accept(self, value: Any) -> float:
         value = plain(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"found {shown(value)} ({type(value).__name__}), expected a number")
+            raise ValueError(f"found {brief(value)} ({type(value).__name__}), expected a number")
         if self.step is not None and math.isfinite(value):
             nearest = self.grid_value(self.grid_index(value, 0), 0)
             if math.isclose(value, nearest, rel_tol=2**-52, abs_tol=1e-9 * self.step):
                 return nearest
         if not self.low <= value <= self.high:
-            raise ValueError(f"found {shown(value)}, expected {self.low} to {self.high}")
+            raise ValueError(f"found {brief(value)}, expected {self.low} to {self.high}")
         if self.step is not None:
-            raise ValueError(f"found {shown(value)}, expected {self.low} plus a multiple of {self.step}")
+            raise ValueError(f"found {brief(value)}, expected {self.low} plus a multiple of {self.step}")
         return float(value) + 0.0
 
     def decode(self, u: float) -> float:
@@ -263,9 +263,9 @@ class Int(_Range):
     def accept(self, value: Any) -> int:
         value = plain(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"found {shown(value)} ({type(value).__name__}), expected an integer")
+            raise ValueError(f"found {brief(value)} ({type(value).__name__}), expected an integer")
         if not self.low <= value <= self.high:
-            raise ValueError(f"found {shown(value)}, expected {self.low} to {self.high}")
+            raise ValueError(f"found {brief(value)}, expected {self.low} to {self.high}")
         if (value - self.low) % (self.step or 1):
             raise ValueError(f"found {value}, expected {self.low} plus a multiple of {self.step}")
         return int(value)
@@ -323,19 +323,19 @@ class Choice(Domain):
 
     def problem(self) -> str | None:
         if isinstance(self.options, Set):
-            return f"options are the set {shown(self.options)}, whose order changes between runs: use a list"
+            return f"options are the set {brief(self.options)}, whose order changes between runs: use a list"
         if not isinstance(self.options, tuple):
-            return f"options are {shown(self.options)}, expected a list of values"
+            return f"options are {brief(self.options)}, expected a list of values"
         if not self.options:
             return "no options: list at least one"
         if not isinstance(self.ordered, bool):
-            return f"ordered is {shown(self.ordered)}, expected True or False"
+            return f"ordered is {brief(self.ordered)}, expected True or False"
         for option in self.options:
             if (reason := not_json(option)) is not None:
-                return f"option {shown(option)} {reason}"
+                return f"option {brief(option)} {reason}"
         if len(self._index) < len(self.options):
             twice = next(option for i, option in enumerate(self.options) if self._index[canonical(option)] != i)
-            return f"option {shown(twice)} is listed twice: options must differ"
+            return f"option {brief(twice)} is listed twice: options must differ"
         return None
 
     @property
@@ -365,9 +365,9 @@ class Choice(Domain):
         try:
             return self._index[canonical(plain(value))]
         except (KeyError, TypeError, ValueError):
-            listed = ", ".join(shown(option) for option in self.options[:12])
+            listed = ", ".join(brief(option) for option in self.options[:12])
             more = f", ... ({self.size} options)" if self.size > 12 else ""
-            found = f"{shown(value)} ({type(value).__name__})"
+            found = f"{brief(value)} ({type(value).__name__})"
             raise ValueError(f"found {found}, expected one of {listed}{more}") from None
 
     def _json(self) -> dict[str, Any]:
@@ -382,10 +382,10 @@ def domain_from_json(data: Mapping[str, Any]) -> Domain:
     fields = dict(data)
     kind = fields.pop("type", None)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"type is {shown(kind)}, expected one of {', '.join(map(repr, _KINDS))}")
+        raise ValueError(f"type is {brief(kind)}, expected one of {', '.join(map(repr, _KINDS))}")
     known = {field.name: field.default is MISSING for field in dataclasses.fields(_KINDS[kind])}
     if unknown := [key for key in fields if key not in known]:
-        raise ValueError(f"unknown key {shown(unknown[0])} of a {kind}, expected {', '.join(known)}")
+        raise ValueError(f"unknown key {brief(unknown[0])} of a {kind}, expected {', '.join(known)}")
     if missing := [key for key, required in known.items() if required and key not in fields]:
         raise ValueError(f"a {kind} needs {missing[0]!r}")
     for key in ("default", "options"):

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Sequence
 
-from hpo.environment import environment
+from hpo.environment import BY_HAND, environment
 from hpo.errors import LockedError
 from hpo.store import Store
 from hpo.store.reader import StudyRow
@@ -29,7 +29,7 @@ class Driver:
     """
 
     def __init__(
-        self, store: Store, row: StudyRow, *, trials: int | None, restarts: bool = False, device: str = "by hand"
+        self, store: Store, row: StudyRow, *, trials: int | None, restarts: bool = False, device: str = BY_HAND
     ) -> None:
         self.store = store
         self.study = row.id
@@ -77,7 +77,7 @@ class Driver:
         return list(self._jobs.values())
 
     def ask(self, n: int | None = None) -> list[Job]:
-        """Begin a round: its jobs, stored as begun. none when the budget is spent or nothing can be proposed."""
+        """Begin a round: its jobs, stored as begun; none when the budget is spent or nothing can be proposed."""
         n = self.spec.batch if n is None else n
         enqueued = self._ask_enqueued(n)
         if enqueued:

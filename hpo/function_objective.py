@@ -25,7 +25,7 @@ from hpo.errors import UsageError
 from hpo.global_randomness import Randomness
 from hpo.objective import Objective, Run, Step
 from hpo.trial import Job
-from hpo.values import plain, shown
+from hpo.values import brief, plain
 
 if TYPE_CHECKING:
     from hpo.executors.base import Executor
@@ -156,7 +156,7 @@ class FunctionRun(Run):
                 if self._generator is None:
                     made = self._objective.call(self._arguments(), epochs=self._job.epochs, seed=self._job.seed)
                     if not isinstance(made, Iterator):
-                        found = f"{shown(made, 60)} ({type(made).__name__})"
+                        found = f"{brief(made, 60)} ({type(made).__name__})"
                         raise TypeError(f"the objective wraps a generator but returned {found}, expected a generator")
                     self._generator = made
                 try:
@@ -182,14 +182,14 @@ def as_value(value: Any, subject: str) -> float:
     if type(found).__module__.partition(".")[0] == "torch" and getattr(found, "ndim", None) == 0:
         found = found.item()
     if isinstance(found, bool) or not isinstance(found, numbers.Real):
-        raise TypeError(f"{subject} {shown(value, 60)} ({type(value).__name__}), expected a number")
+        raise TypeError(f"{subject} {brief(value, 60)} ({type(value).__name__}), expected a number")
     try:
         result = float(found)
         exact = math.isnan(result) or result == found
     except OverflowError:
         exact = False
     if not exact:
-        raise TypeError(f"{subject} {shown(value, 60)} ({type(value).__name__}), which no float equals: make it one")
+        raise TypeError(f"{subject} {brief(value, 60)} ({type(value).__name__}), which no float equals: make it one")
     return result
 
 

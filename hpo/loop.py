@@ -1,4 +1,4 @@
-"""The loop: drives any number of studies in lockstep through one executor.
+"""The loop: drives any number of studies side by side through one executor.
 
 A round belongs to one study, and studies never wait for each other: whichever has no open round is asked
 again, and jobs of all of them are under way together.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from hpo.text import duration, number, shown, value_text
+from hpo.text import duration, number, printable, value_text
 from hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ ROWS = 20
 
 def _text(text: str) -> str:
     """Neither markup nor characters that turn the line round."""
-    return escape(shown(text))
+    return escape(printable(text))
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -7,13 +7,16 @@ from typing import Any
 from hpo.errors import LoadError, UsageError
 from hpo.objective import Objective
 from hpo.registry import import_object, make_searcher
-from hpo.resolve import MAX_TRIALS, whole
+from hpo.resolve import whole
 from hpo.searcher import Searcher
 from hpo.space import Space
 from hpo.study_spec import MAX_SEED, StudySpec
-from hpo.values import shown
+from hpo.values import brief
 
+DEFAULT_SEARCHER = "tpe"
+DEFAULT_TRIALS = 50
 MAX_BATCH = 100_000
+MAX_EPOCHS = 10**9
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def specify(
     settings: Mapping[str, Any] | None = None,
 ) -> StudySpec:
     """The validated specification of a study; everything that cannot work together is refused here."""
-    seed = whole("seed", seed, 0, MAX_SEED - 1)
+    seed = whole("seed", seed, 0, MAX_SEED)
     batch = None if batch is None else whole("batch", batch, 1, MAX_BATCH)
     epochs = _epochs(objective, epochs)
     if space is None and (space := objective.space()) is None:
@@ -90,11 +93,11 @@ def _epochs(objective: Objective, epochs: int | None) -> int | None:
     if not objective.has_epochs:
         if epochs is not None:
             raise UsageError(
-                f"epochs is {shown(epochs)}, but objective {objective.name!r} has no epochs: leave it out, or make the "
+                f"epochs is {brief(epochs)}, but objective {objective.name!r} has no epochs: leave it out, or make the "
                 "objective a generator or f(params, epochs)"
             )
         return None
     epochs = objective.default_epochs if epochs is None else epochs
     if epochs is None:
         raise UsageError(f"objective {objective.name!r} trains in epochs: give epochs=, the most that one trial trains")
-    return whole("epochs", epochs, 1, MAX_TRIALS)
+    return whole("epochs", epochs, 1, MAX_EPOCHS)

@@ -9,7 +9,7 @@ from hpo.driver import Driver
 from hpo.loop import Ending
 from hpo.objective import Objective
 from hpo.store import default_path
-from hpo.text import command, headline, number, shown, value_text
+from hpo.text import command, headline, number, printable, value_text
 from hpo.trial import Outcome, Progress, State
 
 REFRESH_SECONDS = 0.2
@@ -40,7 +40,7 @@ class Display:
         """Show a line of its own."""
         if not self._enabled:
             return
-        line = shown(line)
+        line = printable(line)
         try:
             if self._live is not None:
                 self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)

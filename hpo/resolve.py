@@ -11,7 +11,7 @@ from hpo.errors import LoadError, NotFoundError, UsageError
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.registry import import_object, load
-from hpo.values import plain, shown
+from hpo.values import brief, plain
 
 DEFAULT_OBJECTIVE = "simplenn"
 MAX_TRIALS = 10**9
@@ -70,7 +70,7 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
         return objective_by_name(description["name"], settings)
     except (KeyError, NotFoundError):
         raise LoadError(
-            f"the study's objective {shown(dict(description))} is not registered: call study.resume(objective=...)"
+            f"the study's objective {brief(dict(description))} is not registered: call study.resume(objective=...)"
         ) from None
 
 
@@ -93,7 +93,7 @@ def seconds(timeout: float | str | None) -> float | None:
     elif isinstance(given, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", given)):
         value = float(match[1]) * _UNITS[match[2]]
     if not 0 < value <= MAX_SECONDS:
-        found = shown(timeout)
+        found = brief(timeout)
         raise UsageError(f"timeout is {found}, expected a positive number of seconds, or like '90s', '10m', '2h'")
     return value
 
@@ -102,7 +102,7 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
     """An integer argument within its range."""
     found = plain(value)
     if isinstance(found, bool) or not isinstance(found, int):
-        raise UsageError(f"{name} is {shown(value)} ({type(value).__name__}), expected an integer")
+        raise UsageError(f"{name} is {brief(value)} ({type(value).__name__}), expected an integer")
     if not low <= found <= high:
-        raise UsageError(f"{name} is {shown(found)}, expected {low} to {high}")
+        raise UsageError(f"{name} is {brief(found)}, expected {low} to {high}")
     return found

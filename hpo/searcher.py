@@ -4,9 +4,11 @@ A searcher is a dataclass whose fields are its settings: `Halving(eta=2)`. `bind
 then on its state is a fold over two events, and the random numbers of a proposal come from
 `self.rng(number, purpose)`, keyed by (study seed, trial number, purpose). A subclass writes
 
-    _ask(n)             up to n proposals; must not change the searcher's state
-    _asked(proposals)   these were started; the only place besides _tell that changes state   (optional)
-    _tell(results)      these ended, in the order of their trial numbers                       (optional)
+    _start()             build the state before the first event                       (optional)
+    _ask(n)              up to n proposals; must not change the searcher's state
+    _asked(proposals)    these were started; the only place besides _tell that changes state   (optional)
+    _tell(results)       these ended, in the order of their trial numbers             (optional)
+    may_continue(number) whether a paused trial may be continued; others are dropped  (if it continues any)
 
 and the base owns validation, numbering, pending trials, failures, direction and exhaustion. The order of calls:
 
@@ -17,7 +19,7 @@ and the base owns validation, numbering, pending trials, failures, direction and
     tell(foreign trial)          RuntimeError   accepted       accepted
     tell(trial told before and
          not continued since)    RuntimeError   ValueError     ValueError
-    replay(n, proposals)         RuntimeError   like ask(n)    like ask(n)
+    replay(n, proposals)         RuntimeError   accepted       accepted
 """
 
 import copy

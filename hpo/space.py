@@ -22,7 +22,7 @@ import numpy as np
 
 from hpo.domains import Choice, Domain, Int, domain_from_json
 from hpo.errors import SpaceError, did_you_mean
-from hpo.values import UNSET, canonical, plain, shown
+from hpo.values import UNSET, brief, canonical, plain
 
 MAX_NAME = 255
 
@@ -169,7 +169,7 @@ class Space(Mapping[str, Domain]):
         domains: dict[str, Any] = {}
         for item in data:
             if not isinstance(item, Mapping) or "name" not in item:
-                raise SpaceError(f"the space lists {shown(item)}, expected a hyperparameter with name and type")
+                raise SpaceError(f"the space lists {brief(item)}, expected a hyperparameter with name and type")
             name = _name(item["name"])
             if name in domains:
                 raise SpaceError(f"hyperparameter {name!r} is declared twice")
@@ -178,7 +178,7 @@ class Space(Mapping[str, Domain]):
 
     def _why_inactive(self, name: str) -> str:
         when = self._domains[name].when or {}
-        return "it needs " + " and ".join(f"{parent} in {shown(list(values))}" for parent, values in when.items())
+        return "it needs " + " and ".join(f"{parent} in {brief(list(values))}" for parent, values in when.items())
 
     def _conditions(self, name: str) -> dict[str, tuple[Any, ...]]:
         """Parent -> the values under which `name` is active, each once, in the parent's order."""
@@ -186,7 +186,7 @@ class Space(Mapping[str, Domain]):
         if when is None:
             return {}
         if not isinstance(when, Mapping):
-            raise SpaceError(f"hyperparameter {name!r}: when is {shown(when)}, expected {{parent: [values]}}")
+            raise SpaceError(f"hyperparameter {name!r}: when is {brief(when)}, expected {{parent: [values]}}")
         conditions: dict[str, tuple[Any, ...]] = {}
         for raw, values in when.items():
             parent = _name(raw)
@@ -199,7 +199,7 @@ class Space(Mapping[str, Domain]):
             if not isinstance(domain, (Choice, Int)):
                 raise SpaceError(f"hyperparameter {name!r}: its parent {parent!r} is a Float, expected Choice or Int")
             if not isinstance(values, tuple):  # Domain made one of anything that lists values
-                found = shown(values)
+                found = brief(values)
                 raise SpaceError(f"hyperparameter {name!r}: when[{parent!r}] is {found}, expected a list of values")
             try:
                 accepted = {canonical(value): value for value in map(domain.accept, values)}
@@ -240,16 +240,17 @@ class Space(Mapping[str, Domain]):
 
 def _name(raw: Any) -> str:
     if not isinstance(raw, str):
-        raise SpaceError(f"hyperparameter name {shown(raw)} is a {type(raw).__name__}, expected a string")
+        raise SpaceError(f"hyperparameter name {brief(raw)} is a {type(raw).__name__}, expected a string")
     name = unicodedata.normalize("NFC", raw)
     if not name or len(name) > MAX_NAME:
-        raise SpaceError(f"hyperparameter name {shown(name, 20)} has {len(name)} characters, expected 1 to {MAX_NAME}")
+        raise SpaceError(f"hyperparameter name {brief(name, 20)} has {len(name)} characters, expected 1 to {MAX_NAME}")
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
         raise SpaceError(f"hyperparameter name {name!r} has a control character: use printable text")
     return name
 
 
 def as_domain(name: str, value: Any) -> Domain:
+    """`value` as a well-formed domain; lists, constants and dicts in JSON form as in `Space`."""
     value = value if isinstance(value, Domain) else plain(value)
     if isinstance(value, Domain):
         domain = value
@@ -264,7 +265,7 @@ def as_domain(name: str, value: Any) -> Domain:
         domain = Choice((value,))
     else:
         raise SpaceError(
-            f"hyperparameter {name!r}: found {shown(value)} ({type(value).__name__}), expected Float, Int, Choice, "
+            f"hyperparameter {name!r}: found {brief(value)} ({type(value).__name__}), expected Float, Int, Choice, "
             "a list of options or a constant"
         )
     if (reason := domain.problem()) is not None:

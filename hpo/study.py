@@ -12,6 +12,7 @@ from hpo.domains import Int
 from hpo.driver import Driver
 from hpo.errors import NoResultError, UsageError
 from hpo.executors.ending import Spent, succeeded
+from hpo.function_objective import FunctionObjective, as_value
 from hpo.objective import Objective
 from hpo.resolve import resolve_objective, stored_objective
 from hpo.store import Store, default_path
@@ -186,8 +187,6 @@ class Study:
         elif isinstance(objective, Objective) or not description.get("batched"):
             found = resolve_objective(objective, self.spec.direction)
         else:
-            from hpo.function_objective import FunctionObjective
-
             found = FunctionObjective(objective, batched=True, direction=self.spec.direction)
         run_study(self, found, trials=trials, timeout=timeout, progress=progress)
         return self
@@ -200,13 +199,12 @@ class Study:
         Returns:
             Metric name to value; None if the objective has no test data.
         """
+        if (stored := self.tested()) is not None:
+            return stored
+        if "function" in self.spec.objective or "by_hand" in self.spec.objective:
+            return None  # neither has test data
+        found = objective or self._objective or stored_objective(self.spec.objective, self.spec.direction)
         best = self.best
-        for use in self._store.tests(self._id):
-            if (use["number"], use["epochs"]) == (best.number, best.epochs):
-                return dict(use["metrics"])
-        if "function" in self.spec.objective or "name" not in self.spec.objective:
-            return None
-        found = objective or stored_objective(self.spec.objective, self.spec.direction)
         metrics = found.test(best.params, best.seed, best.epochs)
         if metrics is not None:
             store = self.writable_store()
@@ -248,8 +246,6 @@ class Study:
             UsageError: the trial is not outstanding.
             TypeError: the value is not a number.
         """
-        from hpo.function_objective import as_value
-
         driver = self._by_hand()
         job = next((job for job in driver.outstanding if job.number == number), None)
         if job is None:

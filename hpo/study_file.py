@@ -1,6 +1,7 @@
 """Study files: a question, a space and a budget in TOML, and changes to them from the command line.
 
-question = "Does momentum help?"
+question = "Does momentum help?"                # shown by `hpo studies`, and so is:
+expect = "Most at small learning rates."
 trials = 50                                    # budget in full trainings
 epochs = 30                                    # the most that one trial trains
 searcher = "tpe"                               # or a table: {name = "halving", eta = 2}
@@ -31,15 +32,13 @@ from hpo.domains import Domain
 from hpo.errors import LoadError, NotFoundError, SpaceError, UsageError, did_you_mean
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
-from hpo.plan import Plan, specify
+from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
 from hpo.registry import entries, import_object
 from hpo.resolve import DEFAULT_OBJECTIVE, objective_by_name, resolve_objective
 from hpo.space import Space, as_domain
-from hpo.values import shown
+from hpo.values import brief
 
 MAX_BYTES = 1_000_000
-DEFAULT_SEARCHER = "tpe"
-DEFAULT_TRIALS = 50
 _NAMED = (str, dict)
 KEYS: dict[str, type | tuple[type, ...]] = {
     "question": str,
@@ -188,7 +187,7 @@ def _check(table: Mapping[str, Any], where: str) -> None:
         if key not in KEYS:
             raise UsageError(f"{where}: unknown key {key!r}: {did_you_mean(key, KEYS)}")
         if isinstance(value, bool) or not isinstance(value, KEYS[key]):
-            raise UsageError(f"{where}: {key} is {shown(value)}, expected {_EXPECTED[KEYS[key]]}")
+            raise UsageError(f"{where}: {key} is {brief(value)}, expected {_EXPECTED[KEYS[key]]}")
 
 
 def _check_overrides(table: Mapping[str, Any], where: str) -> None:
@@ -198,7 +197,7 @@ def _check_overrides(table: Mapping[str, Any], where: str) -> None:
         if searcher not in known:
             raise UsageError(f"{where}: override.{searcher}: no such searcher: {did_you_mean(searcher, known)}")
         if not isinstance(override, dict):
-            raise UsageError(f"{where}: override.{searcher} is {shown(override)}, expected a table")
+            raise UsageError(f"{where}: override.{searcher} is {brief(override)}, expected a table")
         _check(override, f"{where}: override.{searcher}")
         if "override" in override:
             raise UsageError(f"{where}: override.{searcher}: unknown key 'override'")
@@ -214,7 +213,7 @@ def _parse(change: str) -> dict[str, Any]:
     """`searcher.eta=4` as a nested table; a value that is not TOML is text."""
     key, equals, text = change.partition("=")
     section, dot, name = key.strip().partition(".")
-    where = f"--set {shown(change)}"
+    where = f"--set {brief(change)}"
     if not equals or not section:
         raise UsageError(f"{where}: expected KEY=VALUE, for instance searcher.eta=4")
     if section not in SETTABLE:
@@ -254,7 +253,7 @@ def _objective(table: Mapping[str, Any], where: str) -> tuple[Objective, Any]:
     settings, direction = _named(table.get("objective")), table.get("direction")
     path = settings.pop("name", DEFAULT_OBJECTIVE)
     if not isinstance(path, str):
-        raise UsageError(f"{where}: objective.name is {shown(path)}, expected text")
+        raise UsageError(f"{where}: objective.name is {brief(path)}, expected text")
     if ":" not in path:
         return resolve_objective(objective_by_name(path, settings), direction), None
     if settings:

@@ -10,7 +10,7 @@ from hpo.searcher import Searcher
 from hpo.space import Space
 from hpo.values import canonical
 
-MAX_SEED = 2**64
+MAX_SEED = 2**64 - 1
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,21 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
 
 
-def shown(text: object) -> str:
+def printable(text: object) -> str:
     """`text` with control characters written out, so that a name can neither move the cursor nor colour the screen."""
     return "".join(repr(c)[1:-1] if c not in "\n\t" and unicodedata.category(c) in _UNSEEN else c for c in str(text))
 
 
 def value_text(value: object) -> str:
     """A hyperparameter's value in one line."""
-    return number(value) if isinstance(value, float) else shown(value).replace("\n", "\\n").replace("\t", "\\t")
+    return number(value) if isinstance(value, float) else printable(value).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def headline(error: str | None) -> str:
     """What a traceback says in one line: exception and beginning of its message."""
     lines = (error or "").rsplit("Traceback (most recent call last):\n", 1)[-1].splitlines()
     told = [line.strip() for line in lines if line.strip() and not line.startswith(" ")]
-    return shown(next(iter(told or lines[-1:]), "").strip())
+    return printable(next(iter(told or lines[-1:]), "").strip())
 
 
 def command(name: str, study: str, store: Path, default: Path, *more: object) -> str:

@@ -22,7 +22,6 @@ class Reason:
 
     EXCEPTION = "exception"
     NON_FINITE = "non_finite"
-    TIMEOUT = "timeout"
     OOM = "oom"
 
 
@@ -84,15 +83,15 @@ class Outcome:
     Attributes:
         number: the trial.
         params: its configuration.
-        state: DONE, FAILED or CANCELLED (of the evaluation).
+        state: DONE or FAILED, of the evaluation.
         value: what is optimised, in the user's own direction; kept on failure where there is one.
         epochs: epoch reached; a trial that stopped early by itself counts as having reached its target.
         charged: epochs that this evaluation newly trained.
         curve: metric name to its value after each epoch newly trained; all lists of equal length.
         seconds: time spent on it by a monotonic clock.
-        reason: of a failure, one of `Reason` or `killed(n)`, `exit(n)`.
+        reason: of a failure, one of `Reason`.
         error: traceback or explanation of a failure.
-        evaluation: number of the evaluation; -1 for a trial told by hand that was never asked for.
+        evaluation: number of the evaluation; -1 where none is stored: another searcher's trial.
     """
 
     number: int
@@ -106,11 +105,6 @@ class Outcome:
     reason: str | None = None
     error: str | None = None
     evaluation: int = -1
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Every metric after the last epoch."""
-        return {name: values[-1] for name, values in self.curve.items() if values}
 
 
 @dataclass(frozen=True)

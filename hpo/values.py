@@ -67,7 +67,7 @@ def not_json(value: Any, depth: int = MAX_DEPTH) -> str | None:
     return next((reason for item in items if (reason := not_json(item, depth - 1)) is not None), None)
 
 
-def shown(value: Any, limit: int = 80) -> str:
+def brief(value: Any, limit: int = 80) -> str:
     """`value` for a message: its repr, cut at `limit` characters."""
     try:
         text = repr(value)

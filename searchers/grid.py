@@ -8,7 +8,7 @@ from hpo.errors import UsageError
 from hpo.grid import Grid as Points
 from hpo.searcher import Result, Searcher
 from hpo.trial import Proposal
-from hpo.values import canonical, shown
+from hpo.values import brief, canonical
 
 MAX_POINTS = 10_000  # a grid that fine is none
 
@@ -29,7 +29,7 @@ class Grid(Searcher):
 
     def __post_init__(self) -> None:
         if type(self.points) is not int or not 1 <= self.points <= MAX_POINTS:
-            raise UsageError(f"searcher 'grid': points is {shown(self.points)}, expected an integer, 1 to {MAX_POINTS}")
+            raise UsageError(f"searcher 'grid': points is {brief(self.points)}, expected an integer, 1 to {MAX_POINTS}")
 
     @property
     def default_batch(self) -> int:

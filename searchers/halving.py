@@ -47,8 +47,8 @@ class Halving(Searcher):
             raise UsageError(f"searcher 'halving': min_epochs is {self.min_epochs}, expected at least 1")
         table = dict(self.searcher) if isinstance(self.searcher, dict) else {"name": self.searcher}
         kind = table.pop("name", "random")
-        self._inner_name, self._inner_settings = make_searcher(kind, table)
-        if self._inner_settings.needs_epochs:
+        self._inner_name, self._unbound = make_searcher(kind, table)
+        if self._unbound.needs_epochs:
             raise MismatchError(
                 f"searcher 'halving': searcher is {self._inner_name!r}, which stops trials itself: "
                 "choose one that proposes whole trials, such as 'random' or 'tpe'"
@@ -56,14 +56,14 @@ class Halving(Searcher):
 
     def settings(self) -> dict[str, Any]:
         """See `Searcher.settings`."""
-        inner = self._inner_settings.settings()
+        inner = self._unbound.settings()
         searcher = {"name": self._inner_name, **inner} if inner else self._inner_name
         return {"eta": self.eta, "min_epochs": self.min_epochs, "searcher": searcher}
 
     @property
     def replays_asks(self) -> bool:
         """As the searcher that proposes."""
-        return bool(self._inner_settings.replays_asks)
+        return bool(self._unbound.replays_asks)
 
     @property
     def default_batch(self) -> int:
@@ -87,7 +87,7 @@ class Halving(Searcher):
             )
         self.rungs = rung_epochs(self.epochs, self.eta, self.min_epochs)
         self._width: int = self.eta ** (len(self.rungs) - 1)
-        self._inner = self._inner_settings.bind(self.space, seed=self.seed, epochs=self.rungs[0])
+        self._inner = self._unbound.bind(self.space, seed=self.seed, epochs=self.rungs[0])
         self._bracket = 0
         self._open_rung(0, ())
 

@@ -9,7 +9,7 @@ hyperparameter. The child's value is the reward R of all its tokens; after every
 controller's weights theta up the gradient of J(theta) = E_P(a_1:T; theta)[R] (section 3.2).
 
 NOTE: the paper trains thousands of children with plain REINFORCE; for studies of a few hundred trials this
-controller learns faster (Adam at a higher rate) and is kept from settling too early by an entropy bonus
+one takes greater steps (Adam) and is kept from settling too early by an entropy bonus
 (Williams and Peng, "Function Optimization Using Connectionist Reinforcement Learning Algorithms", Connection
 Science 3 (1991), https://doi.org/10.1080/09540099108946587), which decays.
 

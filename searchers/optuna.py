@@ -204,8 +204,8 @@ SAMPLERS = {**_FRESH, **_REPLAYED}
 class Optuna(_OptunaSearcher):
     """One of Optuna's samplers with Optuna's defaults, `optuna:GPSampler` for short.
 
-    NOTE: the Gaussian process is fitted from its prior at every ask rather than from its last fit: equal
-    quality at equal cost, and resuming a study repeats no fit. CMA-ES and quasi-Monte Carlo carry state of
+    NOTE: the Gaussian process is fitted from its prior at every ask rather than from its last fit, so
+    that resuming a study repeats no fit. CMA-ES and quasi-Monte Carlo carry state of
     their own, and their asks are run again on resume. Quasi-Monte Carlo is scrambled, or seeds had no effect.
 
     Args:
@@ -239,8 +239,8 @@ class Optuna(_OptunaSearcher):
 class TPE(_OptunaSearcher):
     """Tree-structured Parzen estimator.
 
-    Hyperparameters are modelled one by one where all are always active, which finds better configurations than
-    Optuna's joint model; under conditions, jointly within each group that is active together.
+    Hyperparameters are modelled one by one where all are always active; under conditions, jointly within each
+    group that is active together.
 
     Args:
         startup_trials: random trials before the model takes over, failures not counted, >= 1.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hpo.domains import Choice, Domain, Float, Int
-from hpo.values import UNSET, shown
+from hpo.values import UNSET, brief
 
 DRAWS = 20_000
 
@@ -77,7 +77,7 @@ SELF_CONTAINING.append(SELF_CONTAINING)
         (Choice((10**5000,)), ["4096 bits"]),
         (Choice((SELF_CONTAINING,)), ["20 levels"]),
     ],
-    ids=shown,
+    ids=brief,
 )
 def test_malformed_domain_says_what_was_found_and_expected(domain: Domain, words: list[str]) -> None:
     problem = domain.problem()
@@ -102,7 +102,7 @@ def test_malformed_domain_says_what_was_found_and_expected(domain: Domain, words
         Choice(("\x00\n",)),
         Choice((np.int64(3), np.float32(0.5), [np.int8(1)])),
     ],
-    ids=shown,
+    ids=brief,
 )
 def test_extreme_domains_are_legal(domain: Domain) -> None:
     assert domain.problem() is None
@@ -119,7 +119,7 @@ def test_extreme_domains_are_legal(domain: Domain) -> None:
         (Int(2**63 - 1, 2**63 - 1, log=True), 2**63 - 1),
         (Choice(("only",)), "only"),
     ],
-    ids=shown,
+    ids=brief,
 )
 def test_one_value_is_a_legal_constant(domain: Domain, value: object) -> None:
     assert domain.problem() is None
@@ -177,7 +177,7 @@ def test_numpy_values_become_python_values() -> None:
         (Choice(("a",)), print, "expected one of 'a'"),
         (Choice(("a",)), "x" * 10_000, "^.{0,150}$"),
     ],
-    ids=shown,
+    ids=brief,
 )
 def test_value_outside_is_refused_with_found_and_expected(domain: Domain, value: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
@@ -310,7 +310,7 @@ def test_float_draws_follow_their_density(domain: Float, cdf: object) -> None:
         (Int(1, 12, log=True), lambda k: math.log((k + 0.5) / (k - 0.5)) / math.log(12.5 / 0.5)),
         (Choice(("a", "b", "c", None)), lambda k: 1 / 4),
     ],
-    ids=lambda value: shown(value) if isinstance(value, Domain) else "density",
+    ids=lambda value: brief(value) if isinstance(value, Domain) else "density",
 )
 def test_discrete_draws_follow_their_probabilities(domain: Domain, density: object) -> None:
     assert callable(density)

@@ -45,7 +45,7 @@ def test_program_runs_as_pasted(number: int, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAMS[number], "utf-8")
     done = run([sys.executable, "program.py"], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert done.stdout or PROGRAMS[number].startswith("# "), "a program prints; a module with a file name need not"
 
 
 def test_commands_run_in_order_as_they_stand(tmp_path: Path) -> None:

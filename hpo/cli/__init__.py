@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from hpo.errors import ConflictError, HpoError, Interrupt, StorageError, did_you_mean
-from hpo.text import shown
+from hpo.text import printable
 
 COMMANDS = {
     "run": "Search: run a study, or go on with a named one.",
@@ -65,7 +65,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hpo-arena", prog_name="hpo")
 def cli() -> None:
-    """Search hyperparameters, store every trial, compare searchers.
+    """Search hyperparameters; every trial is stored.
 
     `hpo run --searcher tpe` trains a small network on synthetic data; `hpo run FILE.toml` runs a study of yours,
     `hpo run module:function --direction maximize` a Python function.
@@ -118,11 +118,11 @@ def _one_line(message: str) -> str:
 
 def _complain(message: str, code: int) -> int:
     with contextlib.suppress(OSError):
-        print(f"hpo: {shown(message)}", file=sys.stderr)
+        print(f"hpo: {printable(message)}", file=sys.stderr)
     return code
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     kind = "" if category is UserWarning else f"{category.__name__}: "
     with contextlib.suppress(OSError):
-        print(f"hpo: warning: {shown(_one_line(kind + str(message)))}", file=sys.stderr)
+        print(f"hpo: warning: {printable(_one_line(kind + str(message)))}", file=sys.stderr)

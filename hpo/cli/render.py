@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hpo.store.codec import json_float
-from hpo.text import shown, value_text
+from hpo.text import printable, value_text
 
 WIDE = 10_000  # columns when the output is no terminal: nothing is wrapped or cut
 
@@ -45,7 +45,7 @@ def _console() -> Any:
 
 def line(text: str = "") -> None:
     """Print a line of text."""
-    _console().print(shown(text), soft_wrap=True)
+    _console().print(printable(text), soft_wrap=True)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
@@ -55,10 +55,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None 
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    result = Table(box=SIMPLE_HEAD, title=Text(shown(title)) if title else None, title_justify="left", pad_edge=False)
+    result = Table(
+        box=SIMPLE_HEAD, title=Text(printable(title)) if title else None, title_justify="left", pad_edge=False
+    )
     for index, name in enumerate(head):
         numeric = all(isinstance(row[index], (int, float, type(None))) for row in rows) and rows
-        result.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
+        result.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         result.add_row(*(Text("" if cell is None else value_text(cell)) for cell in row))
     _console().print(result)

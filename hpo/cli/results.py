@@ -40,7 +40,7 @@ def best_data(study: Study, test: Mapping[str, float] | None) -> dict[str, Any]:
             "epochs": best.epochs,
             "params": dict(best.params),
             "validation": {name: v for name, v in best.metrics.items() if name != "value"},
-            "test": dict(test) if test is not None else None,
+            "test": dict(test or {}),
         },
     }
 
@@ -53,15 +53,13 @@ def print_best(data: Mapping[str, Any]) -> None:
     render.line()
     render.facts({f"  {name}": value for name, value in best["params"].items()})
     render.line()
-    validation = best["validation"]
-    if "accuracy" in validation:
-        render.line(f"validation accuracy  {number(validation['accuracy'])}")
-    else:
-        render.line(f"value  {number(best['value'])}  ({data['direction']}d)")
-    if best["test"] is not None:
-        render.line(f"test accuracy        {number(best['test'].get('accuracy'))}  (data that no trial saw)")
+    scores = {f"value ({data['direction']}d)": number(best["value"])}
+    for name, value in best["test"].items():
+        if name in best["validation"]:
+            scores[f"validation {name}"] = number(best["validation"][name])
+        scores[f"test {name}"] = f"{number(value)}  (data that no trial saw)"
     show = command("show", data["study"], Path(data["store"]), default_path())
-    render.line(f"stored in            {data['store']}  ({show} lists the trials)")
+    render.facts(scores | {"stored in": f"{data['store']}  ({show} lists the trials)"})
 
 
 def study_data(study: Study, rows: int) -> dict[str, Any]:

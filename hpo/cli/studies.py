@@ -11,8 +11,11 @@ def command(as_json: bool) -> None:
     """List the studies that come with hpo, each with its question; `hpo run NAME` runs one."""
     from hpo.study_file import shipped
 
-    data = [{"name": name, "question": table.get("question", "")} for name, table in shipped().items()]
+    data = [
+        {"name": name, "question": table.get("question", ""), "expect": table.get("expect", "")}
+        for name, table in shipped().items()
+    ]
     if as_json:
         render.emit_json(data)
     else:
-        render.table(["study", "question"], [[d["name"], d["question"]] for d in data])
+        render.table(["study", "question", "what to expect"], [list(d.values()) for d in data])

@@ -17,8 +17,9 @@ class Executor(ABC):
 
     @abstractmethod
     def wait(self, timeout: float) -> list[Event]:
-        """What happened, at least one event while jobs are under way; for a little longer than `timeout` seconds
-        at most where the objective allows it.
+        """What happened within about `timeout` seconds; longer where one step of the objective takes longer.
+
+        May be nothing, while epochs that were charged before are trained again.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ AssertionError. `check_searcher` runs them all; `check_processes` takes the name
 processes; `check_never_repeats` is for searchers that promise it.
 
 Spaces that a searcher refuses at `bind` with MismatchError are left out, but one at least it has to accept.
-Choose settings with which a model takes over after a few trials: no check runs more than 20, but one.
+Choose settings with which a model takes over after a few trials: most checks run at most 20.
 """
 
 from hpo.testing.checks import CHECKS, Make, check_never_repeats, check_searcher

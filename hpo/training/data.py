@@ -42,7 +42,7 @@ class Data:
     Attributes:
         train: what weights are fitted to.
         validation: what trials are compared on.
-        test: what the winner is checked on, once.
+        test: what winners are checked on; no searcher sees it.
         n_inputs: d.
         n_classes: how many classes.
     """

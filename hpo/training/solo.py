@@ -123,7 +123,7 @@ def evaluate(model: SimpleNN, part: Part) -> tuple[float, float]:
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
     """Torch's optimizer of that name with its own constants; momentum and nesterov are settings of its SGD."""
     common: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    fast = {**common, "fused": True}  # one kernel a step: up to a third less time, equal but for the last bits
+    fast = {**common, "fused": True}  # one kernel a step; equal but for the last bits
     match settings.optimizer:
         case "sgd":
             return torch.optim.SGD(parameters, **fast)

@@ -21,7 +21,7 @@ def test_a_run_prints_its_answer_on_stdout_and_its_progress_on_stderr(hpo):
     assert found.code == 0
     assert found.out.startswith(f"best of 12 trials in study square-random-0: trial {best.number}\n")
     assert f"x     {best.params['x']:.6g}\n" in found.out
-    assert f"value  {best.value:.6g}  (minimized)" in found.out
+    assert f"value (minimized)  {best.value:.6g}\n" in found.out
     assert "`hpo show square-random-0` lists the trials" in found.out
     first, *_, last = found.err.splitlines()
     assert first.startswith("study square-random-0: new; 0/12 trials; batch 256 (random's default); device cpu")
@@ -230,7 +230,7 @@ def test_searchers_and_their_settings_are_listed(hpo):
 
 
 def test_studies_are_listed_with_their_questions(hpo):
-    assert {"name", "question"} == set(hpo("studies", "--json").json()[0])
+    assert {"name", "question", "expect"} == set(hpo("studies", "--json").json()[0])
     assert "tutorial" in hpo("studies").out
 
 
