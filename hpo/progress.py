@@ -9,7 +9,7 @@ from hpo.driver import Driver
 from hpo.loop import Ending
 from hpo.objective import Objective
 from hpo.store import default_path
-from hpo.text import command, headline, number, printable, value_text
+from hpo.text import command, headline, number, params_text, printable
 from hpo.trial import Outcome, Progress, State
 
 REFRESH_SECONDS = 0.2
@@ -156,8 +156,7 @@ class Display:
 
 
 def _trial_line(outcome: Outcome) -> str:
-    params = ", ".join(f"{name}={value_text(value)}" for name, value in outcome.params.items())
     done = outcome.state == State.DONE
     result = number(outcome.value) if done else f"failed ({outcome.reason}): {headline(outcome.error)}"
     reached = f" to epoch {outcome.epochs}" if outcome.epochs > 1 else ""
-    return f"trial {outcome.number}{reached}: {result} ({params})"
+    return f"trial {outcome.number}{reached}: {result} ({params_text(outcome.params)})"

@@ -2,6 +2,7 @@
 
 import shlex
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, surrogate, line and paragraph separator
@@ -35,6 +36,11 @@ def command(name: str, study: str, store: Path, default: Path, *more: object) ->
     if store != default:
         words[2:2] = ["--store", str(store)]
     return f"`{' '.join(shlex.quote(word) for word in words)}`"
+
+
+def params_text(params: Mapping[str, object]) -> str:
+    """A configuration in one line."""
+    return ", ".join(f"{printable(name)}={value_text(value)}" for name, value in params.items())
 
 
 def duration(seconds: float) -> str:

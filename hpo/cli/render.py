@@ -60,7 +60,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None 
     )
     for index, name in enumerate(head):
         numeric = all(isinstance(row[index], (int, float, type(None))) for row in rows) and rows
-        result.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
+        result.add_column(
+            Text(printable(name)), justify="right" if numeric else "left", overflow="fold", no_wrap=bool(numeric)
+        )
     for row in rows:
         result.add_row(*(Text("" if cell is None else value_text(cell)) for cell in row))
     _console().print(result)

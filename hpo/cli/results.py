@@ -7,7 +7,7 @@ from typing import Any
 from hpo.cli import render
 from hpo.store import default_path
 from hpo.study import Study
-from hpo.text import command, duration, number, value_text
+from hpo.text import command, duration, number, params_text, value_text
 from hpo.trial import Trial
 
 
@@ -103,10 +103,9 @@ def print_study(data: Mapping[str, Any]) -> None:
     )
     render.line()
     render.table(["hyperparameter", "domain"], [[item["name"], _domain_text(item)] for item in data["space"]])
-    names = [item["name"] for item in data["space"]]
-    rows = [[t["number"], t["value"], t["epochs"], *[t["params"].get(name) for name in names]] for t in data["best"]]
+    rows = [[trial["number"], trial["value"], trial["epochs"], params_text(trial["params"])] for trial in data["best"]]
     if rows:
-        render.table(["trial", "value", "epochs", *names], rows, title=f"best {len(rows)} trials")
+        render.table(["trial", "value", "epochs", "configuration"], rows, title=f"best {len(rows)} trials")
 
 
 def _domain_text(item: Mapping[str, Any]) -> str:

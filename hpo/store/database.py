@@ -101,8 +101,7 @@ class Database:
 
     def pragmas(self) -> dict[str, Any]:
         """Journal mode and synchronous level of this thread's connection."""
-        connection = self._connection()
-        return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
+        return _pragmas(self._connection())
 
     def check(self) -> None:
         """Raise DataError if pages or indexes are damaged; reads the whole file."""
@@ -144,15 +143,14 @@ class Database:
             connection.execute(f"PRAGMA {pragma}")
         if not self._wal:
             connection.execute("PRAGMA journal_mode = TRUNCATE")
-        if not self.writable:
-            connection.execute("PRAGMA query_only = ON")
-            return connection
-        found = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
-        if found != ("wal" if self._wal else "truncate", 2):
+        found = tuple(_pragmas(connection).values())
+        if mode == "rw" and found != ("wal" if self._wal else "truncate", 2):
             raise StorageError(
                 f"store {self.path}: SQLite runs with journal_mode, synchronous = {found}, expected ('truncate', 2): "
                 "results could be lost in a power cut; use a local file system"
             )
+        if not self.writable:
+            connection.execute("PRAGMA query_only = ON")
         return connection
 
     def _check_schema(self) -> None:
@@ -211,6 +209,10 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
         uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
     )
+
+
+def _pragmas(connection: sqlite3.Connection) -> dict[str, Any]:
+    return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
 
 
 def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
