@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -96,20 +96,24 @@ def main() -> None:
     except Interrupt as interrupt:
         code = interrupt.exit_code
     except (_ReaderLeftError, BrokenPipeError):
-        _discard_output()
+        _discard(sys.stdout)
         code = 0
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO):  # a full disk under stdout; the store has errors of its own
             raise
-        _discard_output()
+        _discard(sys.stdout)
         code = _complain(f"the output cannot be written: {error.strerror}", StorageError.exit_code)
+    try:
+        sys.stderr.flush()
+    except OSError:  # nobody reads the progress any more: no reason to fail
+        _discard(sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _discard_output() -> None:
-    """Let the rest of stdout go nowhere, or Python would complain about it at its end."""
+def _discard(stream: TextIO) -> None:
+    """Let the rest of a stream go nowhere, or Python would complain about it at its end."""
     with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _one_line(message: str) -> str:
