@@ -13,7 +13,7 @@ def default_space() -> Space:
             "optimizer": Choice(OPTIMIZERS, default="adam"),
             "momentum": Float(0.5, 0.99, default=0.9, when={"optimizer": ["momentum", "nesterov"]}),
             "weight_decay": Float(1e-6, 0.1, log=True, default=1e-4),
-            "batch_size": Choice((32, 64, 128, 256, 512), ordered=True, default=32),
+            "batch_size": Choice((64, 128, 256, 512), ordered=True, default=64),
             "depth": Int(1, 3, default=2),
             "width": Int(8, 256, log=True, default=64),
             "activation": Choice(ACTIVATIONS, default="relu"),
