@@ -1,6 +1,7 @@
 """Searchers and objectives by name: the entry points `hpo.searchers` and `hpo.objectives` of installed packages."""
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import operator
@@ -13,6 +14,7 @@ from typing import Any
 from hpo.errors import LoadError, NotFoundError, UsageError, did_you_mean
 
 
+@functools.cache  # a scan of all installed packages
 def entries(group: str) -> dict[str, EntryPoint]:
     """Name to entry point of `group`, "searchers" or "objectives"; loads nothing."""
     return {point.name: point for point in sorted(entry_points(group=f"hpo.{group}"), key=lambda p: p.name)}
