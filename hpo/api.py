@@ -152,7 +152,7 @@ def run_study(
     try:
         with listening(display.note) as stop, contextlib.ExitStack() as cleanup:
             cleanup.callback(store.close)
-            driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.device())
+            driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.numerics())
             cleanup.callback(driver.close)
             executor = objective.executor()
             cleanup.callback(executor.close)
@@ -202,7 +202,7 @@ def _warn(row: StudyRow, objective: Objective, store: Store) -> None:
             stacklevel=4,
         )
     runs = store.environments(row.id)
-    if runs and (lines := changed(runs[-1], environment(objective.device()))):
+    if runs and (lines := changed(runs[-1], environment(objective.numerics()))):
         warnings.warn(
             f"study {row.name!r} goes on in another environment ({'; '.join(lines)}): "
             "trials may differ from those of one uninterrupted run",

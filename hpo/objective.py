@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpo.errors import UsageError
 from hpo.space import Space
 from hpo.trial import Job
 
@@ -80,9 +81,17 @@ class Objective(ABC):
     def check_space(self, space: Space) -> None:
         """Raise SpaceError if `space` has a hyperparameter that the objective does not know."""
 
-    def device(self) -> str:
-        """Where trials run and why, for the first line of a run."""
+    def on_device(self, device: str) -> "Objective":
+        """The same objective, whose trials run on `device`; raises UsageError if that is not its to choose."""
+        raise UsageError(f"objective {self.name!r} runs where its own code runs: it takes no device, found {device!r}")
+
+    def numerics(self) -> str:
+        """Where trials run and in which precision: what their results may depend on besides versions."""
         return "cpu"
+
+    def advice(self) -> str | None:
+        """How the user would make trials faster, said once at the beginning of a run; None where there is nothing."""
+        return None
 
     def test(self, params: Mapping[str, Any], seed: int, epochs: int) -> dict[str, float] | None:
         """Metrics on test data of the very trial (params, seed) trained for `epochs`; None without test data."""

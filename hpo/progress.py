@@ -28,8 +28,8 @@ class Display:
         self._each = each
         self._live: Any = None
         self._started = time.monotonic()
-        self._ended = 0  # evaluations in this run
-        self._trials = 0
+        self._before = 0  # epochs charged before this run
+        self._with_result: set[int] = set()  # numbers of trials
         self._failed = 0
         self._partial: dict[int, int] = {}  # evaluation -> epochs newly trained so far
         self._best: tuple[int, float] | None = None  # (epochs, signed value)
@@ -53,12 +53,15 @@ class Display:
         """Show what was found and how it goes on."""
         spec = driver.spec
         self._sign = 1.0 if spec.direction == "maximize" else -1.0
-        self._trials = sum(driver.store.counts(driver.study).values()) - len(driver.store.pending(driver.study, -1))
-        self._trials -= len(driver.outstanding)
+        self._before = driver.charged
+        known = range(sum(driver.store.counts(driver.study).values()))
+        enqueued = {trial.number for trial in driver.store.pending(driver.study, -1)}
+        self._with_result = set(known) - enqueued - {job.number for job in driver.outstanding if job.start == 0}
+        trials = len(self._with_result)
         best = driver.store.best(driver.study, spec.direction)
         if best is not None and best.value is not None:
             self._best = (best.epochs, self._sign * best.value)
-        found = "new" if not self._trials and not driver.outstanding else f"found with {self._trials} trials"
+        found = "new" if not trials and not driver.outstanding else f"found with {trials} trials"
         if driver.outstanding:
             found += f", {len(driver.outstanding)} interrupted run again"
         default = driver.searcher.default_batch
@@ -67,9 +70,10 @@ class Display:
             if spec.batch == default
             else f"asked for; {spec.searcher}'s default is {default}"
         )
+        advice = "" if (text := objective.advice()) is None else f" ({text})"
         self.note(
             f"study {driver.name}: {found}; {self._done(driver)}; batch {spec.batch} ({why}); "
-            f"device {objective.device()}; store {driver.store.path}"
+            f"device {objective.numerics()}{advice}; store {driver.store.path}"
         )
         self._tenths = self._tenth(driver)
         if self._enabled and sys.stderr.isatty():
@@ -89,10 +93,9 @@ class Display:
         """See `loop.Watcher`."""
         for outcome in outcomes:
             self._partial.pop(outcome.evaluation, None)
-            self._ended += 1
             if self._each:
                 self.note(_trial_line(outcome))
-            self._trials = max(self._trials, outcome.number + 1)
+            self._with_result.add(outcome.number)
             if outcome.state == State.FAILED:
                 self._failed += 1
                 self._report_failure(outcome)
@@ -108,6 +111,7 @@ class Display:
 
     def end(self, driver: Driver, ending: Ending) -> None:
         """Close the live line and say how the run ended."""
+        self._partial.clear()  # evaluations that did not end run again
         self.close()
         resume = command("resume", driver.name, driver.store.path, default_path())
         how = {
@@ -149,8 +153,10 @@ class Display:
         best = "none yet" if self._best is None else number(self._sign * self._best[1])
         parts = [self._done(driver)]
         if driver.spec.epochs is not None:
-            parts.append(f"{self._trials} trial{'s' * (self._trials != 1)}")
-        rate = self._ended / seconds if seconds > 0 else 0.0
+            trials = len(self._with_result)
+            parts.append(f"{trials} trial{'s' * (trials != 1)}")
+        trained = (self._spent(driver) - self._before) / driver.spec.trial_epochs  # full trainings
+        rate = trained / seconds if seconds > 0 else 0.0
         parts += [f"best {best}", f"{rate:.3g} trials/s", f"{self._failed} failed"]
         return ", ".join(parts)
 

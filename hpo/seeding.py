@@ -72,16 +72,29 @@ def _signed(z: int) -> int:
     return z - (1 << 64) if z >> 63 else z
 
 
-def _shift(z: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int64 (torch's own is arithmetic)."""
-    return (z >> bits) & ((1 << (64 - bits)) - 1)
-
-
 def _mix(z: Tensor) -> Tensor:
     """SplitMix64's output function, a bijection of 64-bit words."""
-    z = (z ^ _shift(z, 30)) * _signed(0xBF58476D1CE4E5B9)
-    z = (z ^ _shift(z, 27)) * _signed(0x94D049BB133111EB)
-    return z ^ _shift(z, 31)
+    return _mix_(z.clone())
+
+
+def _mix_(z: Tensor) -> Tensor:
+    """`_mix` in place, with one buffer: long draws are limited by memory traffic."""
+    buffer = z.new_empty(z.shape)
+    _xor_shift_(z, 30, buffer).mul_(_signed(0xBF58476D1CE4E5B9))
+    _xor_shift_(z, 27, buffer).mul_(_signed(0x94D049BB133111EB))
+    return _xor_shift_(z, 31, buffer)
+
+
+def _xor_shift_(z: Tensor, bits: int, buffer: Tensor) -> Tensor:
+    """Turn z into z ^ (z >> bits); the shift is logical, torch's own is arithmetic."""
+    return z.bitwise_xor_(_shift(z, bits, buffer))
+
+
+def _shift(z: Tensor, bits: int, out: Tensor | None = None) -> Tensor:
+    """Logical right shift of int64."""
+    import torch
+
+    return torch.bitwise_right_shift(z, bits, out=out).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 @functools.cache
@@ -109,17 +122,17 @@ def fold(keys: Tensor, *path: int | str | Tensor) -> Tensor:
             word = part.long() * _signed(_GOLDEN)
         else:
             word = _signed(operator.index(part) * _GOLDEN & _MASK)
-        keys = _mix(_mix(keys + _signed(_OFFSET)) + word)
+        keys = _mix_(_mix_(keys + _signed(_OFFSET)) + word)
     return keys
 
 
-def words(keys: Tensor, count: int) -> Tensor:
-    """`count` random 64-bit words for every key: (K,) int64 -> (K, count) int64."""
+def words(keys: Tensor, count: int, start: int = 0) -> Tensor:
+    """Random 64-bit words number `start` to `start + count - 1` of every key: (K,) int64 -> (K, count) int64."""
     import torch
 
-    counters = torch.arange(1, count + 1, device=keys.device)
+    counters = torch.arange(start + 1, start + count + 1, device=keys.device)
     increments = _mix(keys ^ _signed(_GOLDEN)) | 1  # (K,) odd: every key walks its own cycle of 2^64
-    return _mix(keys[:, None] + increments[:, None] * counters)  # (K, count)
+    return _mix_((increments[:, None] * counters).add_(keys[:, None]))  # (K, count)
 
 
 def uniform(keys: Tensor, count: int) -> Tensor:
@@ -127,7 +140,7 @@ def uniform(keys: Tensor, count: int) -> Tensor:
 
     With 53 bits, adding the half would round the greatest one up to 1, whose normal deviate is infinite.
     """
-    return (_shift(words(keys, count), 12).double() + 0.5) * 2.0**-52
+    return _shift(words(keys, count), 12).double().add_(0.5).mul_(2.0**-52)
 
 
 def normal(keys: Tensor, count: int) -> Tensor:
@@ -138,17 +151,25 @@ def normal(keys: Tensor, count: int) -> Tensor:
     return draws
 
 
-def keep(keys: Tensor, count: int, dropout: Tensor) -> Tensor:
-    """Which units survive dropout: (K,) int64, (K,) probabilities of dropping in [0, 1] -> (K, count) bool.
+def keep(keys: Tensor, count: int, dropout: Tensor, start: int = 0) -> Tensor:
+    """Which units survive dropout: decisions number `start` to `start + count - 1` of every key.
 
-    Four draws of 16 bits come from each word, so probabilities are rounded to multiples of 2^-16.
+    Four decisions come from each word, by 16 bits each, so probabilities are rounded to multiples of 2^-16.
+
+    Args:
+        keys: (K,) int64.
+        count: how many decisions, a multiple of 4.
+        dropout: probabilities of dropping, (K,) in [0, 1 - 2^-16].
+        start: number of the first decision, a multiple of 4.
+
+    Returns:
+        (K, count) float32: 1 for a unit that is kept, 0 for one that is dropped.
     """
     import torch
 
-    packed = words(keys, -(-count // 4))  # (K, ceil(count / 4))
-    lanes = torch.stack([(packed >> bits) & 0xFFFF for bits in (0, 16, 32, 48)], dim=-1)
-    threshold = torch.round(dropout.double() * 65536).long()
-    return lanes.flatten(1)[:, :count] >= threshold[:, None]
+    lanes = words(keys, count // 4, start // 4).view(torch.int16)  # (K, count), uniform in [-2^15, 2^15)
+    threshold = torch.round(dropout.float() * 65536) - 32768
+    return lanes.float().ge_(threshold[:, None])  # comparing as float, in place, is faster
 
 
 def permutation(keys: Tensor, count: int) -> Tensor:

@@ -1,6 +1,6 @@
 """What Ctrl-C, SIGTERM and SIGHUP do to a run.
 
-Ctrl-C once: nothing new begins, what is under way ends or is stopped at its next step, all is saved. Ctrl-C
+Ctrl-C once: nothing new begins, what is under way ends or is stopped at its next step, every result is saved. Ctrl-C
 twice, SIGTERM or SIGHUP: an `Interrupt` is raised where the program is. Once more: the process ends at once;
 what was reported as saved is saved even then. A signal that is ignored already, as under `nohup`, stays ignored.
 """
@@ -55,7 +55,7 @@ def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
             for listener in _listening:
                 listener.requested = True
             with contextlib.suppress(Exception):  # it may have come in the middle of a print, which cannot be nested
-                notify("stopping: what is under way ends first; press Ctrl-C again to stop at once")
+                notify("stopping: what does not end now runs again on resume; press Ctrl-C again to stop at once")
             return
         raised = True
         raise Interrupt(code)

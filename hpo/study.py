@@ -160,6 +160,7 @@ class Study:
         objective: Objective | Callable[..., Any] | None = None,
         trials: int | None = None,
         timeout: float | str | None = None,
+        device: str | None = None,
         progress: bool | Literal["each"] = True,
     ) -> Study:
         """Go on to a budget of `trials` full trainings in all.
@@ -169,6 +170,7 @@ class Study:
                 functions of scripts and notebooks.
             trials: the new total; None: the study's budget as it is.
             timeout: seconds of wall clock, or a text such as "2h".
+            device: of the shared objective: "auto", "cpu", "cuda" or "mps"; None: as it comes.
             progress: whether to show it on stderr; "each": with a line for every trial.
 
         Raises:
@@ -188,6 +190,9 @@ class Study:
             found = resolve_objective(objective, self.spec.direction)
         else:
             found = FunctionObjective(objective, batched=True, direction=self.spec.direction)
+        if device is not None:
+            found = found.on_device(device)
+        self._objective = found  # what is tested later trains where the trials trained
         run_study(self, found, trials=trials, timeout=timeout, progress=progress)
         return self
 

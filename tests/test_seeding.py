@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from torch import Tensor
 
 from hpo import seeding
 
@@ -36,6 +37,12 @@ def test_streams_are_the_same_in_every_version() -> None:
         [7255708332913644382, 4024930896678303753],
         [-2758271563343987344, 1467704666469119667],
     ]
+    assert seeding.words(keys, 1, 2).tolist() == [[4451809594015292864], [5685096821213950938]]
+    assert seeding.keep(keys, 12, torch.tensor([0.5, 0.1])).int().tolist() == [
+        [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+        [1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1],
+    ]
+    assert seeding.keep(keys, 4, torch.tensor([0.7, 0.5]), 8).int().tolist() == [[0, 0, 0, 1], [0, 1, 0, 1]]
     assert seeding.permutation(keys, 6).tolist() == [[5, 4, 3, 1, 2, 0], [3, 0, 5, 1, 2, 4]]
     assert seeding.uniform(keys, 1).tolist() == [[0.3933327368733076], [0.8504737989358729]]
     assert seeding.normal(keys, 1).flatten().tolist() == pytest.approx([-0.2706431906506011, 1.038467620904127])
@@ -109,7 +116,8 @@ def test_permute_spreads_neighbours_over_every_digit_of_any_size(bits: int) -> N
     for place in range(0, bits - 3, 4):  # each hexadecimal digit, the lowest to the highest
         digits = Counter(image >> place & 15 for image in images)
         assert stats.chisquare([digits[d] for d in range(16)]).pvalue > 1e-5
-    assert abs(np.corrcoef(np.float64(images[:-1]), np.float64(images[1:]))[0, 1]) < 0.15
+    values = np.array(images, dtype=np.float64)
+    assert abs(np.corrcoef(values[:-1], values[1:])[0, 1]) < 0.15
 
 
 def test_permute_refuses_an_index_outside() -> None:
@@ -126,14 +134,14 @@ def test_uniform_draws_are_uniform_with_the_full_precision() -> None:
     assert draws.dtype == torch.float64
     assert stats.kstest(draws.flatten(), "uniform").pvalue > 1e-3
     assert (stats.kstest(draws.numpy(), "uniform", axis=1).pvalue > 1e-5).all()  # each key by itself
-    assert len(draws.unique()) == draws.numel()
+    assert len(draws.unique()) == draws.numel()  # type: ignore[no-untyped-call]
     fraction = (draws * 2**40) % 1  # the low bits are uniform as well
     assert stats.kstest(fraction.flatten(), "uniform").pvalue > 1e-3
 
 
 def test_uniform_draws_are_never_0_or_1_so_normal_ones_are_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     extremes = torch.tensor([[0, -1, 2**63 - 1, -(2**63)]])  # as bits: all zero, all one, ...
-    monkeypatch.setattr(seeding, "words", lambda keys, count: extremes)
+    monkeypatch.setattr(seeding, "words", lambda keys, count, start=0: extremes)
     draws = seeding.uniform(torch.tensor([0]), 4)
     assert ((draws > 0) & (draws < 1)).all()
     assert seeding.normal(torch.tensor([0]), 4).isfinite().all()
@@ -141,12 +149,18 @@ def test_uniform_draws_are_never_0_or_1_so_normal_ones_are_finite(monkeypatch: p
 
 
 def test_draws_do_not_depend_on_the_default_precision() -> None:
+    dropout = torch.linspace(0, 1 - 2**-16, len(KEYS))
+
+    def draw() -> tuple[Tensor, ...]:
+        return seeding.uniform(KEYS, 5), seeding.normal(KEYS, 5), seeding.keep(KEYS, 400, dropout)
+
     torch.set_default_dtype(torch.float64)
     try:
-        double = seeding.uniform(KEYS, 5), seeding.normal(KEYS, 5)
+        double = draw()
     finally:
         torch.set_default_dtype(torch.float32)
-    assert all(map(torch.equal, double, (seeding.uniform(KEYS, 5), seeding.normal(KEYS, 5))))
+    assert all(map(torch.equal, double, draw()))
+    assert [draws.dtype for draws in double] == [torch.float64, torch.float64, torch.float32]
 
 
 def test_normal_draws_are_normal_into_the_tails() -> None:
@@ -158,17 +172,25 @@ def test_normal_draws_are_normal_into_the_tails() -> None:
 
 
 def test_units_are_kept_at_the_rate_asked_for() -> None:
-    dropout = torch.tensor([0.0, 1.0, 0.5, 0.1, 0.75, 0.9999])
-    kept = seeding.keep(KEYS[:6], 40_001, dropout)
-    assert kept.shape == (6, 40_001)
-    assert kept.dtype == torch.bool
+    dropout = torch.tensor([0.0, 1 - 2**-16, 0.5, 0.1, 0.75, 0.9999])
+    kept = seeding.keep(KEYS[:6], 40_000, dropout)
+    assert kept.shape == (6, 40_000)
+    assert kept.dtype == torch.float32
+    assert set(kept.unique().tolist()) == {0.0, 1.0}  # type: ignore[no-untyped-call]
     assert kept[0].all()
-    assert not kept[1].any()
-    for row, p in zip(kept[2:], dropout[2:].double().tolist(), strict=True):
-        assert stats.binomtest(int(row.sum()), 40_001, 1 - round(p * 65536) / 65536).pvalue > 1e-3
+    for row, p in zip(kept[1:], dropout[1:].double().tolist(), strict=True):
+        assert stats.binomtest(int(row.sum()), 40_000, 1 - round(p * 65536) / 65536).pvalue > 1e-3
         for lag in (1, 2, 3, 4):  # also not within the word that four units share
             table = [[int((row[:-lag] == a).logical_and(row[lag:] == b).sum()) for a in (0, 1)] for b in (0, 1)]
             assert min(map(min, table)) < 5 or stats.chi2_contingency(table).pvalue > 1e-4
+
+
+def test_of_all_words_the_share_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropout = torch.tensor([0.0, 2**-18, 2**-16, 0.1, 0.3, 0.5, 0.75, 0.9999, 1 - 2**-15, 1 - 2**-16])
+    everything = torch.arange(2**16).to(torch.int16).view(torch.int64)  # each of the 2^16 draws once
+    monkeypatch.setattr(seeding, "words", lambda keys, count, start: everything.expand(len(keys), count))
+    kept = seeding.keep(KEYS[: len(dropout)], 2**16, dropout)
+    assert kept.sum(dim=1).tolist() == [65536 - round(p * 65536) for p in dropout.double().tolist()]
 
 
 def test_every_order_of_three_is_equally_likely() -> None:
@@ -197,17 +219,32 @@ DRAWS = [
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20), st.sampled_from(DRAWS), st.randoms())
 def test_a_row_depends_on_its_key_only(keys: list[int], draw: object, shuffler: object) -> None:
     assert callable(draw)
-    alone = {key: draw(torch.tensor([key]), 9)[0] for key in keys}
+    alone = {key: draw(torch.tensor([key]), 12)[0] for key in keys}
     company = [*keys, *range(7)]
     shuffler.shuffle(company)  # type: ignore[attr-defined]
-    for key, row in zip(company, draw(torch.tensor(company), 9), strict=True):
+    for key, row in zip(company, draw(torch.tensor(company), 12), strict=True):
         assert key not in alone or torch.equal(row, alone[key])
 
 
-@pytest.mark.parametrize("draw", DRAWS[:3])
+@pytest.mark.parametrize("draw", [*DRAWS[:3], DRAWS[4]])
 def test_fewer_draws_are_the_first_of_more(draw: object) -> None:
     assert callable(draw)
-    assert torch.equal(draw(KEYS, 5), draw(KEYS, 50)[:, :5])
+    assert torch.equal(draw(KEYS, 8), draw(KEYS, 52)[:, :8])
+
+
+@pytest.mark.parametrize(("start", "count"), [(0, 4), (4, 4), (4, 48), (36, 16), (52, 0)])
+def test_draws_may_start_anywhere(start: int, count: int) -> None:
+    some, dropout = slice(start, start + count), torch.linspace(0, 0.99, len(KEYS))
+    assert torch.equal(seeding.words(KEYS, count, start), seeding.words(KEYS, 52)[:, some])
+    assert torch.equal(seeding.words(KEYS, count, start + 1), seeding.words(KEYS, 53)[:, start + 1 : start + 1 + count])
+    assert torch.equal(seeding.keep(KEYS, count, dropout, start), seeding.keep(KEYS, 52, dropout)[:, some])
+
+
+def test_drawing_leaves_the_keys_as_they_are() -> None:
+    keys = KEYS.clone()
+    for draw in DRAWS:
+        draw(keys, 12)  # type: ignore[no-untyped-call]
+    assert torch.equal(keys, KEYS)
 
 
 def test_purposes_and_counters_do_not_collide() -> None:
@@ -226,13 +263,13 @@ def test_purposes_and_counters_do_not_collide() -> None:
     ]
     keys = torch.cat(families)
     assert len(keys) == 2**21
-    assert len(keys.unique()) == len(keys)
+    assert len(keys.unique()) == len(keys)  # type: ignore[no-untyped-call]
 
 
 def test_streams_of_neighbours_do_not_overlap() -> None:
     counters = torch.arange(1000)
     for keys in (counters, seeding.fold(counters * 0, counters), counters << 40):
-        assert len(seeding.words(keys, 1000).unique()) == 10**6
+        assert len(seeding.words(keys, 1000).unique()) == 10**6  # type: ignore[no-untyped-call]
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
@@ -250,7 +287,7 @@ def test_folding_separates_paths() -> None:
         (), ("a",), ("b",), (1,), ("1",), ("a", 1), (1, "a"), ("a", "b"), ("ab",), ("a", 1, 2), ("a", 2, 1), (0,)
     ]  # fmt: skip
     keys = torch.cat([seeding.fold(KEYS, *path) for path in paths])
-    assert len(keys.unique()) == len(paths) * len(KEYS)
+    assert len(keys.unique()) == len(paths) * len(KEYS)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("neighbours", ["keys", "counters", "draws"])

@@ -29,6 +29,9 @@ def running(function: F) -> F:
     for option in (
         click.option("--verbose", is_flag=True, help="A line for every trial on stderr."),
         click.option("--quiet", is_flag=True, help="No progress on stderr."),
+        click.option(
+            "--device", help="auto, cpu, cuda or mps: where trials train [default: auto, a GPU if there is one]."
+        ),
         click.option("--timeout", help="Wall clock of this run: 90s, 10m, 2h."),
     ):
         function = option(function)

@@ -16,6 +16,7 @@ def command(
     trials: int | None,
     store: str | None,
     timeout: str | None,
+    device: str | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -26,6 +27,6 @@ def command(
 
     found = load_study(study, store)
     with options.results_only():
-        found.resume(trials=trials, timeout=timeout, progress="each" if verbose else not quiet)
+        found.resume(trials=trials, timeout=timeout, device=device, progress="each" if verbose else not quiet)
         data = best_data(found, found.test())
     render.emit_json(data) if as_json else print_best(data)

@@ -1,5 +1,6 @@
 """`hpo run`: search."""
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ def command(
     study: str | None,
     store: str | None,
     timeout: str | None,
+    device: str | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -43,6 +45,8 @@ def command(
     seconds(timeout)  # refused before there is a study
     with options.results_only():
         plan = read_plan(study, searcher=flags.pop("searcher"), changes=changes, flags=flags)
+        if device is not None:
+            plan = replace(plan, objective=plan.objective.on_device(device))
         opened = open_study(plan, store)
     if plan.trials == 0:
         created = study_data(opened, 0)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpo.trial import Job, Outcome, Reason, State
+from hpo.objective import Step
+from hpo.trial import Job, Outcome, Progress, Reason, State
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,60 @@ class Spent:
     curve: Mapping[str, list[float]]
 
 
+class Evaluation:
+    """A job under way, from the steps that its run reports to its outcome.
+
+    Args:
+        job: the job.
+        last: the last step of the run it goes on from; None for one that starts from nothing.
+        restarts: whether the objective starts anew, and so is charged all epochs.
+
+    Attributes:
+        job: the job.
+        last: the last step so far.
+        seconds: time spent so far; the executor's to keep.
+    """
+
+    def __init__(self, job: Job, last: Step | None = None, restarts: bool = False) -> None:
+        self.job = job
+        self.last = last
+        self.seconds = 0.0
+        self._restarts = restarts
+        self._curve: dict[str, list[float]] = {}
+
+    def record(self, step: Step) -> Progress | Outcome | None:
+        """What `step` means; None while epochs that were charged before are trained again."""
+        self.last = step
+        if step.epoch > self.job.start:
+            for name, value in step.metrics.items():
+                self._curve.setdefault(name, []).append(value)
+        if math.isfinite(step.value) and step.epoch < self.job.target:
+            return Progress(self.job, step.epoch, step.metrics) if step.epoch > self.job.start else None
+        return self.end()
+
+    def end(self) -> Outcome:
+        """The outcome after the last step, at the target or where the run ended by itself."""
+        assert self.last is not None
+        return succeeded(self.job, self.last.value, self._spent())
+
+    def fail(self, error: BaseException) -> Outcome:
+        """The outcome if training raised `error`: the epoch in which it happened is charged, too."""
+        return failed(self.job, error, self._spent(failing=True))
+
+    def start_again(self) -> None:
+        """The training so far was lost."""
+        self.last = None
+        self._curve.clear()
+
+    def _spent(self, failing: bool = False) -> Spent:
+        reached = self.last.epoch if self.last is not None else 0
+        epoch = max(reached, self.job.start)
+        charged = max(
+            0, min(reached + failing, self.job.target) - self.job.start
+        )  # what is trained again costs nothing
+        return Spent(epoch, self.job.target if self._restarts else charged, self.seconds, self._curve)
+
+
 def succeeded(job: Job, value: float, spent: Spent) -> Outcome:
     """The outcome of a job that ended with `value`: a failure if that is not finite."""
     outcome = _outcome(job, State.DONE, spent, value=value)
@@ -38,7 +93,7 @@ def succeeded(job: Job, value: float, spent: Spent) -> Outcome:
 
 def failed(job: Job, error: BaseException, spent: Spent) -> Outcome:
     """The outcome of a job that raised `error`."""
-    reason = Reason.OOM if _out_of_memory(error) else Reason.EXCEPTION
+    reason = Reason.OOM if out_of_memory(error) else Reason.EXCEPTION
     return replace(_outcome(job, State.FAILED, spent, value=None), reason=reason, error=_text(error))
 
 
@@ -56,9 +111,13 @@ def _outcome(job: Job, state: State, spent: Spent, value: float | None) -> Outco
     )
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out: Python's, the system's or a GPU's."""
     torch: Any = sys.modules.get("torch")
-    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    text = str(error)  # of torch's CPU allocator, of cuBLAS
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "ALLOC_FAILED" in text)
 
 
 def _text(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """Jobs one after another in this process, epoch by epoch; paused trials stay in memory."""
 
-import math
 import time
 import warnings
 from collections import OrderedDict, deque
@@ -8,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hpo.errors import Interrupt
 from hpo.executors.base import Event, Executor
-from hpo.executors.ending import Spent, failed, succeeded
+from hpo.executors.ending import Evaluation
 from hpo.objective import Objective, Run, Step
 from hpo.trial import Job, Outcome, Progress, State
 
@@ -28,6 +27,11 @@ class InProcessExecutor(Executor):
         self._running: _Running | None = None
         self._paused: OrderedDict[tuple[int, int], tuple[Run, Step | None]] = OrderedDict()
 
+    @property
+    def busy(self) -> bool:
+        """Whether there are jobs."""
+        return bool(self._waiting or self._running)
+
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
         self._waiting.extend(jobs)
@@ -36,12 +40,12 @@ class InProcessExecutor(Executor):
         """See `Executor.wait`; events of `timeout` seconds come together, so that they are stored together."""
         deadline = time.monotonic() + timeout
         events: list[Event] = []
-        while self._waiting or self._running:
+        while self.busy:
             if self._running is None:
                 self._running = self._begin(self._waiting.popleft())
             event = self._running.step()
             if event is not None:
-                events.append((self._running.job, event))
+                events.append((self._running.evaluation.job, event))
             if isinstance(event, Outcome):
                 self._end(self._running, event)
                 self._running = None
@@ -53,9 +57,11 @@ class InProcessExecutor(Executor):
         """See `Executor.cancel`."""
         dropped = {(job.study, job.evaluation) for job in jobs}
         self._waiting = deque(job for job in self._waiting if (job.study, job.evaluation) not in dropped)
-        if self._running is not None and (self._running.job.study, self._running.job.evaluation) in dropped:
-            _close(self._running.run, self._running.job.number)
-            self._running = None
+        if self._running is not None:
+            job = self._running.evaluation.job
+            if (job.study, job.evaluation) in dropped:
+                _close(self._running.run, job.number)
+                self._running = None
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
         """See `Executor.release`."""
@@ -75,12 +81,12 @@ class InProcessExecutor(Executor):
         return _Running(self._objective, job, run, last)
 
     def _end(self, running: "_Running", outcome: Outcome) -> None:
-        job = running.job
+        job = running.evaluation.job
         if outcome.state != State.DONE or job.target >= job.epochs:
             _close(running.run, job.number)
             return
         assert running.run is not None
-        self._paused[job.study, job.number] = (running.run, running.last)
+        self._paused[job.study, job.number] = (running.run, running.evaluation.last)
         if len(self._paused) > MAX_PAUSED:
             (_, number), (run, _) = self._paused.popitem(last=False)
             _close(run, number)
@@ -101,43 +107,27 @@ class _Running:
     """The job under way."""
 
     def __init__(self, objective: Objective, job: Job, run: Run | None, last: Step | None) -> None:
-        self.job = job
+        self.evaluation = Evaluation(job, last, objective.restarts)
         self.run = run
-        self.last = last
         self._objective = objective
         self._steps: Iterator[Step] | None = None
-        self._curve: dict[str, list[float]] = {}
-        self._seconds = 0.0
 
     def step(self) -> Progress | Outcome | None:
         """Train for one step; None while epochs that were charged before are trained again."""
+        evaluation, job = self.evaluation, self.evaluation.job
         begin = time.perf_counter()
         try:
             if self.run is None:
-                self.run = self._objective.start(self.job)
+                self.run = self._objective.start(job)
             if self._steps is None:
-                self._steps = self.run.advance(self.job.target)
+                self._steps = self.run.advance(job.target)
             step = next(self._steps, None)
-            if step is None and self.last is None:
+            if step is None and evaluation.last is None:
                 raise ValueError("the objective ended without yielding a value")
         except Interrupt:
             raise
         except BaseException as error:  # SystemExit and KeyboardInterrupt of an objective fail its trial, not the run
-            self._seconds += time.perf_counter() - begin
-            return failed(self.job, error, self._spent(failing=True))
-        self._seconds += time.perf_counter() - begin
-        if step is not None:
-            self.last = step
-            if step.epoch > self.job.start:
-                for name, value in step.metrics.items():
-                    self._curve.setdefault(name, []).append(value)
-            if math.isfinite(step.value) and step.epoch < self.job.target:
-                return Progress(self.job, step.epoch, step.metrics) if step.epoch > self.job.start else None
-        assert self.last is not None
-        return succeeded(self.job, self.last.value, self._spent())
-
-    def _spent(self, failing: bool = False) -> Spent:
-        reached = self.last.epoch if self.last is not None else 0
-        epoch = max(reached, self.job.start)
-        charged = max(0, min(reached + failing, self.job.target) - self.job.start)  # replaying costs nothing
-        return Spent(epoch, self.job.target if self._objective.restarts else charged, self._seconds, self._curve)
+            evaluation.seconds += time.perf_counter() - begin
+            return evaluation.fail(error)
+        evaluation.seconds += time.perf_counter() - begin
+        return evaluation.end() if step is None else evaluation.record(step)

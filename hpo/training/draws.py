@@ -17,45 +17,53 @@ def trial_keys(seeds: Sequence[int]) -> Tensor:
     return torch.tensor(seeds, dtype=torch.int64, device="cpu")
 
 
+def padded(size: int) -> int:
+    """The next multiple of 16: sizes that weights are drawn at, so that trials of different sizes draw together."""
+    return -(-size // 16) * 16
+
+
 def initial(keys: Tensor, layer: int, fan_in: int, fan_out: int) -> tuple[Tensor, Tensor]:
-    """First weights and biases, U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what `torch.nn.Linear` starts from.
+    """First weights and biases before they are scaled: U(-1, 1).
+
+    Divided by the root of the true fan-in they are what `torch.nn.Linear` starts from.
 
     Args:
         keys: (K,) int64.
-        layer: 1 for the first, depth + 1 for the one that gives the logits.
-        fan_in: inputs of the layer.
-        fan_out: outputs of the layer.
+        layer: 1 for the first, 0 for the one that gives the logits.
+        fan_in: inputs of the layer, padded.
+        fan_out: outputs of the layer, padded.
 
     Returns:
-        Weights (K, fan_out, fan_in) and biases (K, fan_out), float64.
+        Weights (K, fan_in, fan_out) and biases (K, fan_out), float64.
     """
-    bound = fan_in**-0.5
-    weight = seeding.uniform(seeding.fold(keys, "init", layer, "weight"), fan_out * fan_in)  # (K, fan_out * fan_in)
+    weight = seeding.uniform(seeding.fold(keys, "init", layer, "weight"), fan_in * fan_out)  # (K, fan_in * fan_out)
     bias = seeding.uniform(seeding.fold(keys, "init", layer, "bias"), fan_out)  # (K, fan_out)
-    return ((2 * weight - 1) * bound).unflatten(1, (fan_out, fan_in)), (2 * bias - 1) * bound
+    return weight.mul_(2).sub_(1).view(-1, fan_in, fan_out), bias.mul_(2).sub_(1)
 
 
-def order(keys: Tensor, epoch: int, rows: int) -> Tensor:
-    """The order of the training rows in an epoch, counted from 0: (K,) int64 -> (K, rows) int64."""
+def order(keys: Tensor, epoch: int | Tensor, rows: int) -> Tensor:
+    """The order of the training rows in an epoch, counted from 0 (one, or (K,)): (K,) int64 -> (K, rows) int64."""
     return seeding.permutation(seeding.fold(keys, "order", epoch), rows)
 
 
-def kept(keys: Tensor, layer: int, steps: int | Tensor, count: int, dropout: float | Tensor) -> Tensor:
-    """Which outputs of a hidden layer survive dropout in a training step.
+def dropout_keys(keys: Tensor, epoch: int | Tensor, layers: int) -> list[Tensor]:
+    """The keys of dropout in an epoch, counted from 0 (one, or (K,)), after each of so many layers: (K,) each."""
+    keys = seeding.fold(keys, "dropout", epoch)
+    numbers = torch.arange(layers, device=keys.device).repeat_interleave(len(keys))
+    return list(torch.split(seeding.fold(keys.repeat(layers), numbers), len(keys)))
 
-    The outputs of a batch are numbered row by row; a smaller last batch takes the first `count` of the draws.
+
+def kept(keys: Tensor, start: int, rows: int, width: int, dropout: Tensor) -> Tensor:
+    """Which outputs of a hidden layer survive dropout, for some rows of an epoch.
 
     Args:
-        keys: (K,) int64, or (1,) together with S steps.
-        layer: 1 for the first hidden layer.
-        steps: steps since training began, counted from 0; (K,) or (S,) int64 for one per result.
-        count: outputs to decide upon, rows of the batch times width.
-        dropout: probability of dropping, in [0, 1); (K,) for one per trial.
+        keys: `dropout_keys`, (K,).
+        start: place of the first row in the epoch's order.
+        rows: how many rows from there on.
+        width: units drawn for each row: the padded width of the network.
+        dropout: probability of dropping, (K,) in [0, 1 - 2^-16].
 
     Returns:
-        (K, count) or (S, count) bool.
+        (K, rows, width) float32, 1 or 0.
     """
-    keys = seeding.fold(keys, "dropout", layer, steps)  # (K,) or (S,)
-    return seeding.keep(
-        keys, count, torch.as_tensor(dropout, dtype=torch.float64, device=keys.device).expand(len(keys))
-    )
+    return seeding.keep(keys, rows * width, dropout, start * width).view(-1, rows, width)

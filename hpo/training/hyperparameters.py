@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from hpo.domains import Choice, Float, Int
@@ -13,6 +13,8 @@ from hpo.values import plain
 MAX_DEPTH: Final = 6
 ACTIVATIONS: Final = ("relu", "tanh", "sigmoid", "leaky_relu")
 OPTIMIZERS: Final = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop")
+PADDED_WIDTHS: Final = (32, 64, 128, 192, 256, 384, 512, 768, 1024)  # multiples of 16, see population.layout
+MAX_DROPOUT: Final = 1 - 2**-16  # what is drawn is rounded to multiples of 2^-16
 _HUGE = 1e6  # keeps products of two settings far inside the range of float32
 
 
@@ -45,8 +47,8 @@ class Hyperparameter:
         """The legal values in words."""
         if self.options:
             return "one of " + ", ".join(map(repr, self.options))
-        low = f"{'>' if self.open_low else '>='} {self.low:g}"
-        high = "" if math.isinf(self.high) else f" and {'<' if self.open_high else '<='} {self.high:g}"
+        low = f"{'>' if self.open_low else '>='} {_short(self.low)}"
+        high = "" if math.isinf(self.high) else f" and {'<' if self.open_high else '<='} {_short(self.high)}"
         return f"{'an integer' if self.integer else 'a number'} {low}{high}"
 
     def accept(self, value: Any) -> Any:
@@ -63,6 +65,11 @@ class Hyperparameter:
         if not legal:
             raise ValueError(f"found {value!r} ({type(value).__name__}), expected {self.expected}")
         return value if self.options or self.integer else float(value)
+
+
+def _short(number: float) -> str:
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _width(default: int | None, meaning: str) -> Hyperparameter:
@@ -82,10 +89,14 @@ KNOWN: Final[Mapping[str, Hyperparameter]] = {
         )
         for i in _LAYERS
     },
-    "dropout": Hyperparameter(0.0, "probability that a hidden unit is dropped in training", high=1.0, open_high=True),
+    "dropout": Hyperparameter(0.0, "probability that a hidden unit is dropped in training", high=MAX_DROPOUT),
     "optimizer": Hyperparameter("adam", "how weights follow gradients, as in torch.optim", OPTIMIZERS),
     "learning_rate": Hyperparameter(0.01, "step size", open_low=True),
     "momentum": Hyperparameter(0.9, "share of the last step kept by momentum and nesterov", high=1.0, open_high=True),
+    "beta1": Hyperparameter(0.9, "share of the mean gradient kept by adam and adamw", high=1.0, open_high=True),
+    "beta2": Hyperparameter(0.999, "share of the mean square kept by adam and adamw", high=1.0, open_high=True),
+    "alpha": Hyperparameter(0.99, "share of the mean square kept by rmsprop", high=1.0, open_high=True),
+    "eps": Hyperparameter(1e-8, "added to the root mean square by adam, adamw and rmsprop", low=1e-12),
     "weight_decay": Hyperparameter(0.0, "the optimizer's own: decoupled for adamw, else added to the gradient as L2"),
     "batch_size": Hyperparameter(32, "training rows a step; all of them if more", low=1, high=math.inf, integer=True),
 }
@@ -98,10 +109,14 @@ class Settings:
     Attributes:
         widths: units of each hidden layer, 1..6 integers in 1..1024.
         activations: the activation after each hidden layer.
-        dropout: probability of dropping a hidden unit, in [0, 1).
+        dropout: probability of dropping a hidden unit, in [0, MAX_DROPOUT].
         optimizer: one of OPTIMIZERS.
         learning_rate: > 0.
         momentum: in [0, 1); read by momentum and nesterov only.
+        beta1: in [0, 1); read by adam and adamw only.
+        beta2: in [0, 1); read by adam and adamw only.
+        alpha: in [0, 1); read by rmsprop only.
+        eps: >= 1e-12; read by adam, adamw and rmsprop only.
         weight_decay: >= 0.
         batch_size: rows a step, >= 1.
     """
@@ -112,8 +127,17 @@ class Settings:
     optimizer: str
     learning_rate: float
     momentum: float
+    beta1: float
+    beta2: float
+    alpha: float
+    eps: float
     weight_decay: float
     batch_size: int
+
+    @property
+    def padded_width(self) -> int:
+        """Units of every hidden layer where trials of different widths train together."""
+        return next(width for width in PADDED_WIDTHS if width >= max(self.widths))
 
 
 def complete(params: Mapping[str, Any]) -> Settings:
@@ -131,8 +155,8 @@ def complete(params: Mapping[str, Any]) -> Settings:
         own = (values[f"{name}_{layer}"] for layer in layers)
         return tuple(values[name] if value is None else value for value in own)
 
-    rest = ("dropout", "optimizer", "learning_rate", "momentum", "weight_decay", "batch_size")
-    return Settings(per_layer("width"), per_layer("activation"), *(values[name] for name in rest))
+    own = {field.name: values[field.name] for field in fields(Settings) if field.name in values}
+    return Settings(widths=per_layer("width"), activations=per_layer("activation"), **own)
 
 
 def check_space(space: Space) -> None:

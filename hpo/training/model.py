@@ -1,22 +1,14 @@
 """The network that is trained."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hpo.training import draws
+from hpo.training.activations import ACTIVATIONS
 from hpo.training.hyperparameters import Settings
-
-ACTIVATION_FUNCTIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "leaky_relu": functional.leaky_relu,  # slope 0.01 below zero
-}
 
 
 class SimpleNN(nn.Module):
@@ -28,7 +20,7 @@ class SimpleNN(nn.Module):
         n_inputs: d.
         n_classes: C.
         settings: widths and activations.
-        seed: the trial's; first weights are a function of it and the layer.
+        seed: the trial's; first weights are a function of it, the layer and the padded width.
         dtype: of all weights.
     """
 
@@ -38,14 +30,21 @@ class SimpleNN(nn.Module):
         super().__init__()
         keys = draws.trial_keys([seed])
         sizes = (n_inputs, *settings.widths, n_classes)
+        # drawn as for the padded network, of which this one is the beginning
+        width, outer = settings.padded_width, (draws.padded(n_inputs), draws.padded(n_classes))
         self.layers = nn.ModuleList()
         for number, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), start=1):
             layer = nn.Linear(fan_in, fan_out, device="meta", dtype=dtype)  # without torch's own draws
-            weight, bias = draws.initial(keys, number, fan_in, fan_out)  # (1, fan_out, fan_in), (1, fan_out)
-            layer.weight = nn.Parameter(weight[0].to(dtype))
-            layer.bias = nn.Parameter(bias[0].to(dtype))
+            is_last = number == len(sizes) - 1
+            drawn = draws.initial(
+                keys, 0 if is_last else number, outer[0] if number == 1 else width, outer[1] if is_last else width
+            )
+            weight, bias = (draw[0] * fan_in**-0.5 for draw in drawn)
+            # contiguous, or torch's fused optimizers would pair weights with the wrong gradients
+            layer.weight = nn.Parameter(weight[:fan_in, :fan_out].T.contiguous().to(dtype))
+            layer.bias = nn.Parameter(bias[:fan_out].to(dtype))
             self.layers.append(layer)
-        self.activations = [ACTIVATION_FUNCTIONS[name] for name in settings.activations]
+        self.activations = [ACTIVATIONS[name].function for name in settings.activations]
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Logits: (B, d) -> (B, C).

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from hpo.errors import UsageError, did_you_mean
 from hpo.objective import Objective, Run
@@ -12,7 +12,11 @@ from hpo.training import hyperparameters, spaces
 from hpo.training.data import DATA_SETS
 from hpo.trial import Job
 
+if TYPE_CHECKING:
+    from hpo.training.population.executor import PopulationExecutor
+
 METRICS: Final[Mapping[str, str]] = {"accuracy": "maximize"}  # name to direction
+DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 SPACES: Final = {"default": spaces.default_space, "architecture": spaces.architecture_space}
 
 
@@ -24,6 +28,7 @@ class SimpleNNObjective(Objective):
         data: "classification", "moons" or "spirals".
         data_seed: fixes data and split, apart from the study's seed, in [0, 2^63).
         metric: "accuracy", in [0, 1], maximised.
+        device: "auto", "cpu", "cuda" or "mps": where trials train; not part of what a study is, but noted in it.
 
     Raises:
         UsageError: a setting that is none of these.
@@ -36,9 +41,14 @@ class SimpleNNObjective(Objective):
     data: str = "classification"
     data_seed: int = 0
     metric: str = "accuracy"
+    device: str = "auto"
 
     def __post_init__(self) -> None:
-        for setting, value, known in (("data", self.data, DATA_SETS), ("metric", self.metric, METRICS)):
+        for setting, value, known in (
+            ("data", self.data, DATA_SETS),
+            ("metric", self.metric, METRICS),
+            ("device", self.device, DEVICES),
+        ):
             if not isinstance(value, str) or value not in known:
                 expected = f"expected one of {', '.join(map(repr, known))}: {did_you_mean(str(value), known)}"
                 raise UsageError(f"objective 'simplenn': {setting} is {value!r}, {expected}")
@@ -47,17 +57,29 @@ class SimpleNNObjective(Objective):
             kind = type(seed).__name__
             raise UsageError(f"objective 'simplenn': data_seed is {seed!r} ({kind}), expected an integer in [0, 2^63)")
         self.direction = METRICS[self.metric]
+        if self.device in ("cuda", "mps"):
+            from hpo.training.population.machine import choose_device
+
+            choose_device(self.device)  # refused before there is a study
 
     def describe(self) -> dict[str, Any]:
         """Name and settings."""
         return {"name": self.name, "data": self.data, "data_seed": self.data_seed, "metric": self.metric}
 
     def start(self, job: Job) -> Run:
-        """The trial before its first epoch, defaults filled in; raises SpaceError for illegal parameters."""
+        """The trial by itself before its first epoch, defaults filled in; raises SpaceError for illegal parameters."""
         from hpo.training.data import load_data
         from hpo.training.solo import SoloRun
 
         return SoloRun(hyperparameters.complete(job.params), load_data(self.data, self.data_seed), job.seed)
+
+    def executor(self) -> "PopulationExecutor":
+        """All trials train together."""
+        from hpo.training.data import load_data
+        from hpo.training.population.executor import PopulationExecutor
+        from hpo.training.population.machine import choose_device
+
+        return PopulationExecutor(self, load_data(self.data, self.data_seed), choose_device(self.device))
 
     def space(self, name: str = "default") -> Space | None:
         """The space "default" or "architecture"; None for another name."""
@@ -67,9 +89,21 @@ class SimpleNNObjective(Objective):
         """Raise SpaceError for a hyperparameter that is unknown or may take illegal values."""
         hyperparameters.check_space(space)
 
-    def device(self) -> str:
-        """Where trials run and why."""
-        return "cpu (trials train one after another on one thread)"
+    def on_device(self, device: str) -> "SimpleNNObjective":
+        """The same objective on "auto", "cpu", "cuda" or "mps"."""
+        return replace(self, device=device)
+
+    def numerics(self) -> str:
+        """The device and the precision of training."""
+        from hpo.training.population.machine import choose_device, describe
+
+        return describe(choose_device(self.device))
+
+    def advice(self) -> str | None:
+        """What to install where a GPU lies idle for want of it."""
+        from hpo.training.population.machine import driver_without_torch
+
+        return driver_without_torch() if self.device == "auto" else None
 
     def test(self, params: Mapping[str, Any], seed: int, epochs: int) -> dict[str, float]:
         """Accuracy and loss on test data of the very trial (params, seed), trained again for `epochs`.
@@ -77,11 +111,13 @@ class SimpleNNObjective(Objective):
         Both are NaN if its training diverges.
         """
         from hpo.training.data import load_data
-        from hpo.training.solo import evaluate, train_and_evaluate
+        from hpo.training.population.machine import choose_device
+        from hpo.training.population.retrain import retrain
+        from hpo.training.solo import evaluate
 
         data = load_data(self.data, self.data_seed)
-        model, steps = train_and_evaluate(params, data, seed, epochs)
-        if any(math.isnan(step.value) for step in steps):
+        model = retrain(params, data, seed, epochs, choose_device(self.device))
+        if model is None:
             return {"accuracy": math.nan, "loss": math.nan}
         loss, accuracy = evaluate(model, data.test)
         return {"accuracy": accuracy, "loss": loss}

@@ -1,19 +1,21 @@
 """One trial trained by itself in plain torch: the readable reference of what training means."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from hpo.objective import Run, Step
 from hpo.torch_mode import own_mode
 from hpo.training import draws
 from hpo.training.data import Data, Part
 from hpo.training.hyperparameters import Settings, complete
+from hpo.training.losses import cross_entropy
+from hpo.training.metrics import step_of
 from hpo.training.model import SimpleNN
+from hpo.training.optimizers import make_optimizer
 
 _MASK_BLOCK = 2**20  # mask elements drawn at once: many steps of a small network, memory bounded for a large one
 
@@ -67,11 +69,9 @@ class SoloRun(Run):
             train_loss = self._train_epoch()
             validation_loss, accuracy = evaluate(self.model, self.data.validation)
             self.epoch += 1
-            if not math.isfinite(train_loss + validation_loss):
-                self.diverged = True
-                accuracy = math.nan  # the classes of non-finite logits mean nothing
-            metrics = {"train_loss": train_loss, "validation_loss": validation_loss, "accuracy": accuracy}
-            yield Step(self.epoch, accuracy, metrics)
+            step = step_of(self.epoch, train_loss, validation_loss, accuracy)
+            self.diverged = math.isnan(step.value)
+            yield step
 
     @own_mode()
     def _train_epoch(self) -> float:
@@ -79,11 +79,9 @@ class SoloRun(Run):
         train, size = self.data.train, min(self.settings.batch_size, len(self.data.train.y))
         order = draws.order(self.keys, self.epoch, len(train.y))[0]  # (n,)
         xs, ys = torch.split(train.x[order], size), torch.split(train.y[order], size)  # the last batch may be smaller
-        first = self.epoch * len(xs)  # steps before this epoch
         parameters, losses = list(self.model.parameters()), []
-        for x, y, masks in zip(xs, ys, self._masks(first, len(xs), size), strict=True):
-            hidden = masks and [mask[: len(y)] for mask in masks]
-            loss = functional.cross_entropy(self.model(x, hidden), y)
+        for x, y, masks in zip(xs, ys, self._masks([len(y) for y in ys]), strict=True):
+            loss = cross_entropy(self.model(x, masks), y)
             for parameter in parameters:
                 parameter.grad = None  # what zero_grad() does, without its bookkeeping
             loss.backward()  # type: ignore[no-untyped-call]
@@ -92,22 +90,22 @@ class SoloRun(Run):
         rows = torch.tensor([len(y) for y in ys], dtype=train.x.dtype, device=train.x.device)  # (steps,)
         return float(torch.stack(losses) @ rows) / len(train.y)  # read once an epoch
 
-    def _masks(self, first: int, count: int, size: int) -> Iterator[list[Tensor] | None]:
-        """For each of `count` steps from step `first` on, dropout's masks (size, width) of all hidden layers."""
-        widths, dropout = self.settings.widths, self.settings.dropout
-        if dropout == 0:
-            yield from [None] * count
+    def _masks(self, rows: list[int]) -> Iterator[list[Tensor] | None]:
+        """For batches of so many `rows`, dropout's masks (rows, width) of all hidden layers."""
+        settings, start = self.settings, 0
+        if settings.dropout == 0:
+            yield from [None] * len(rows)
             return
-        block = max(1, _MASK_BLOCK // (size * max(widths)))
-        for start in range(first, first + count, block):
-            steps = torch.arange(start, min(start + block, first + count), device=self.keys.device)  # (S,)
-            drawn = [
-                draws.kept(self.keys, layer, steps, size * width, dropout)  # (S, size * width)
-                .to(self.data.train.x.dtype)
-                .div_(1 - dropout)
-                .view(-1, size, width)  # (S, size, width)
-                for layer, width in enumerate(widths, start=1)
-            ]
+        dtype, dropout = self.data.train.x.dtype, torch.tensor([settings.dropout], device="cpu")
+        keys = draws.dropout_keys(self.keys, self.epoch, len(settings.widths))
+        together = max(1, _MASK_BLOCK // (rows[0] * settings.padded_width))  # steps
+        for first in range(0, len(rows), together):
+            counts = rows[first : first + together]
+            drawn = []
+            for own, width in zip(keys, settings.widths, strict=True):
+                kept = draws.kept(own, start, sum(counts), settings.padded_width, dropout)[0, :, :width]
+                drawn.append(torch.split(kept.to(dtype) / (1 - settings.dropout), counts))
+            start += sum(counts)
             yield from (list(masks) for masks in zip(*drawn, strict=True))
 
 
@@ -117,25 +115,4 @@ def evaluate(model: SimpleNN, part: Part) -> tuple[float, float]:
     """Mean cross-entropy in nats and share of rows classified rightly, in one forward pass without dropout."""
     logits = model(part.x)  # (n, C)
     right = int((logits.argmax(dim=1) == part.y).sum())
-    return float(functional.cross_entropy(logits, part.y)), right / len(part.y)
-
-
-def make_optimizer(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
-    """Torch's optimizer of that name with its own constants; momentum and nesterov are settings of its SGD."""
-    common: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    fast = {**common, "fused": True}  # one kernel a step; equal but for the last bits
-    match settings.optimizer:
-        case "sgd":
-            return torch.optim.SGD(parameters, **fast)
-        case "momentum":
-            return torch.optim.SGD(parameters, momentum=settings.momentum, **fast)
-        case "nesterov":
-            # without momentum there is nothing to look ahead by, and torch refuses the combination
-            return torch.optim.SGD(parameters, momentum=settings.momentum, nesterov=settings.momentum > 0, **fast)
-        case "adam":
-            return torch.optim.Adam(parameters, **fast)
-        case "adamw":
-            return torch.optim.AdamW(parameters, **fast)
-        case "rmsprop":
-            return torch.optim.RMSprop(parameters, **common)
-    raise ValueError(f"optimizer {settings.optimizer!r} is not one that settings can have")
+    return float(cross_entropy(logits, part.y)), right / len(part.y)

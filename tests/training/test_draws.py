@@ -1,51 +1,102 @@
 """The draws of training have the distributions they claim and do not depend on what else is trained."""
 
+import itertools
 import math
 
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
 
+from hpo import seeding
 from hpo.training import draws
+from hpo.training.hyperparameters import MAX_DROPOUT
 
 
-def test_initial_weights_follow_the_uniform_distribution_of_torch_linear() -> None:
+def rate(*dropout: float) -> Tensor:
+    return torch.tensor(dropout)
+
+
+def test_sizes_are_padded_to_the_next_multiple_of_16() -> None:
+    assert [draws.padded(size) for size in (1, 2, 15, 16, 17, 32, 33, 1023, 1024)] == [
+        *(16, 16, 16, 16, 32, 32, 48, 1024, 1024)
+    ]
+
+
+# -- first weights
+
+
+def test_first_weights_scaled_by_the_root_of_the_fan_in_follow_the_uniform_distribution_of_torch_linear() -> None:
     fan_in, fan_out = 20, 500
     bound = 1 / math.sqrt(fan_in)
-    for draw in draws.initial(draws.trial_keys([7]), 1, fan_in, fan_out):
-        flat = draw.flatten().numpy()
+    weight, bias = draws.initial(draws.trial_keys([7]), 1, draws.padded(fan_in), draws.padded(fan_out))
+    assert weight.shape == (1, 32, 512)
+    assert bias.shape == (1, 512)
+    assert weight.dtype == bias.dtype == torch.float64
+    for draw in (weight, bias):
+        assert stats.kstest(draw.flatten().numpy(), stats.uniform(-1, 2).cdf).pvalue > 0.01
+    for draw in (weight[:, :fan_in, :fan_out], bias[:, :fan_out]):  # of the true size
+        flat = (draw / math.sqrt(fan_in)).flatten().numpy()
         assert stats.kstest(flat, stats.uniform(-bound, 2 * bound).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("fan_in", [2, 20, 256])
-def test_initial_weights_have_variance_one_third_of_one_over_fan_in(fan_in: int) -> None:
-    weight, _ = draws.initial(draws.trial_keys([3]), 2, fan_in, 40_000 // fan_in)
+def test_scaled_first_weights_have_variance_one_third_of_one_over_fan_in(fan_in: int) -> None:
+    fan_out = 40_000 // fan_in
+    drawn, _ = draws.initial(draws.trial_keys([3]), 2, draws.padded(fan_in), draws.padded(fan_out))
+    weight = drawn[:, :fan_in, :fan_out] / math.sqrt(fan_in)
     count = weight.numel()
     # the variance of a mean of squares of U(-b, b) is 4 b^4 / 45 n
     assert float((weight**2).mean()) == pytest.approx(1 / (3 * fan_in), abs=4 * math.sqrt(4 / 45 / count) / fan_in)
 
 
+def test_first_weights_are_the_draws_of_their_layer_input_by_input() -> None:
+    weight, bias = draws.initial(draws.trial_keys([8]), 4, 16, 48)
+    key = seeding.fold(torch.tensor([8]), "init", 4)
+    expected = 2 * seeding.uniform(seeding.fold(key, "weight"), 16 * 48) - 1
+    assert torch.equal(weight[0], expected.reshape(16, 48))
+    assert torch.equal(bias, 2 * seeding.uniform(seeding.fold(key, "bias"), 48) - 1)
+
+
 def test_first_weights_differ_between_trials_layers_and_biases() -> None:
     keys = draws.trial_keys([1, 2])
-    first, bias = draws.initial(keys, 1, 8, 8)
-    second, _ = draws.initial(keys, 2, 8, 8)
-    rows = [*first.flatten(1), *second.flatten(1)]
-    assert len({tuple(row.tolist()) for row in rows}) == 4
-    assert not torch.equal(bias[0], first[0, 0])
+    layers = [draws.initial(keys, layer, 16, 16) for layer in range(7)]  # the output layer is number 0
+    rows = [row for weight, _ in layers for row in weight.flatten(1)]
+    assert len({tuple(row.tolist()) for row in rows}) == 14
+    firsts = {tuple(row.tolist()) for weight, bias in layers for row in (*weight[:, 0], *bias)}
+    assert len(firsts) == 28
+
+
+# -- a trial by itself and in company
 
 
 def test_a_trial_in_a_population_draws_what_it_draws_alone() -> None:
     seeds = [5, 2**63 - 1, 0]
     keys = draws.trial_keys(seeds)
-    rates, steps = torch.tensor([0.1, 0.5, 0.7]), torch.tensor([4, 0, 9])
-    weight, bias = draws.initial(keys, 1, 3, 4)
-    order, kept = draws.order(keys, 6, 50), draws.kept(keys, 2, steps, 30, rates)
+    rates, epochs = rate(0.1, 0.5, 0.7), torch.tensor([4, 0, 9])
+    weight, bias = draws.initial(keys, 1, 16, 32)
+    order = draws.order(keys, epochs, 50)
+    layers = draws.dropout_keys(keys, epochs, 3)
+    kept = [draws.kept(layer, 7, 30, 32, rates) for layer in layers]
     for k, seed in enumerate(seeds):
-        alone = draws.trial_keys([seed])
-        assert torch.equal(weight[k], draws.initial(alone, 1, 3, 4)[0][0])
-        assert torch.equal(bias[k], draws.initial(alone, 1, 3, 4)[1][0])
-        assert torch.equal(order[k], draws.order(alone, 6, 50)[0])
-        assert torch.equal(kept[k], draws.kept(alone, 2, int(steps[k]), 30, float(rates[k]))[0])
+        alone, epoch = draws.trial_keys([seed]), int(epochs[k])
+        assert torch.equal(weight[k], draws.initial(alone, 1, 16, 32)[0][0])
+        assert torch.equal(bias[k], draws.initial(alone, 1, 16, 32)[1][0])
+        assert torch.equal(order[k], draws.order(alone, epoch, 50)[0])
+        own = draws.dropout_keys(alone, epoch, 3)
+        for layer in range(3):
+            assert torch.equal(layers[layer][k : k + 1], own[layer])
+            assert torch.equal(kept[layer][k], draws.kept(own[layer], 7, 30, 32, rates[k : k + 1])[0])
+
+
+def test_trials_at_one_epoch_may_share_its_number() -> None:
+    keys = draws.trial_keys([5, 6])
+    epochs = torch.tensor([3, 3])
+    assert torch.equal(draws.order(keys, 3, 50), draws.order(keys, epochs, 50))
+    assert all(map(torch.equal, draws.dropout_keys(keys, 3, 2), draws.dropout_keys(keys, epochs, 2)))
+
+
+# -- order
 
 
 def test_an_epochs_order_visits_every_row_once_and_changes_with_the_epoch() -> None:
@@ -55,19 +106,56 @@ def test_an_epochs_order_visits_every_row_once_and_changes_with_the_epoch() -> N
     assert not torch.equal(first, second)
 
 
+# -- dropout
+
+
 @pytest.mark.parametrize("dropout", [0.1, 0.5, 0.8])
 def test_dropout_drops_at_its_rate(dropout: float) -> None:
-    count = 100_000
-    share = 1 - float(draws.kept(draws.trial_keys([1]), 1, 0, count, dropout).double().mean())
-    assert share == pytest.approx(dropout, abs=4 * math.sqrt(dropout * (1 - dropout) / count))
+    (keys,) = draws.dropout_keys(draws.trial_keys([1]), 0, 1)
+    kept = draws.kept(keys, 0, 3125, 32, rate(dropout))
+    assert kept.shape == (1, 3125, 32)
+    assert kept.dtype == torch.float32
+    share = 1 - float(kept.double().mean())
+    assert share == pytest.approx(dropout, abs=4 * math.sqrt(dropout * (1 - dropout) / 100_000))
 
 
-def test_many_steps_at_once_drop_what_each_step_drops() -> None:
-    keys = draws.trial_keys([9])
-    together = draws.kept(keys, 1, torch.arange(3, 8), 64, 0.4)
-    assert all(torch.equal(row, draws.kept(keys, 1, step, 64, 0.4)[0]) for step, row in enumerate(together, start=3))
+def test_nothing_is_dropped_at_rate_0_and_not_everything_next_to_1() -> None:
+    keys = draws.dropout_keys(draws.trial_keys(range(4)), 0, 1)[0]
+    kept = draws.kept(keys, 0, 2**14, 64, rate(0, *[MAX_DROPOUT] * 3)).flatten(1)
+    assert kept[0].all()
+    for row in kept[1:]:
+        assert stats.binomtest(int(row.sum()), 2**20, 1 - MAX_DROPOUT).pvalue > 1e-3
 
 
-def test_a_smaller_batch_takes_the_first_of_the_draws() -> None:
-    keys = draws.trial_keys([9])
-    assert torch.equal(draws.kept(keys, 1, 2, 37, 0.4), draws.kept(keys, 1, 2, 64, 0.4)[:, :37])
+def test_a_later_part_of_an_epoch_drops_what_the_whole_epoch_drops_there() -> None:
+    keys, rates = draws.dropout_keys(draws.trial_keys([9, 10]), 5, 2)[1], rate(0.4, 0.2)
+    whole = draws.kept(keys, 0, 100, 48, rates)
+    for start, rows in ((0, 37), (1, 1), (32, 32), (64, 36), (99, 1)):
+        assert torch.equal(draws.kept(keys, start, rows, 48, rates), whole[:, start : start + rows])
+
+
+def test_units_of_a_layer_are_numbered_row_by_row() -> None:
+    (keys,) = draws.dropout_keys(draws.trial_keys([9]), 2, 1)
+    expected = seeding.keep(keys, 10 * 32, rate(0.4)).reshape(10, 32)
+    assert torch.equal(draws.kept(keys, 0, 10, 32, rate(0.4))[0], expected)
+
+
+def test_each_layer_and_epoch_of_each_trial_has_its_own_decisions() -> None:
+    keys = draws.trial_keys([1, 2])
+    layers = [layer for epoch in range(4) for layer in draws.dropout_keys(keys, epoch, 6)]
+    assert len(torch.cat(layers).unique()) == 4 * 6 * 2  # type: ignore[no-untyped-call]
+    kept = torch.cat([draws.kept(layer, 0, 50, 32, rate(0.5, 0.5)) for layer in layers]).flatten(1)  # (48, 1600)
+    pvalues = [
+        stats.binomtest(int((one == other).sum()), 1600).pvalue for one, other in itertools.combinations(kept, 2)
+    ]
+    assert min(pvalues) > 1e-6  # 1128 pairs
+
+
+def test_a_shallower_network_has_the_first_of_the_keys_of_a_deeper_one() -> None:
+    keys = draws.trial_keys([1, 2])
+    shallow, deep = (draws.dropout_keys(keys, 3, layers) for layers in (2, 6))
+    assert len(shallow) == 2
+    assert len(deep) == 6
+    assert all(map(torch.equal, shallow, deep[:2]))
+    for number, layer in enumerate(deep):
+        assert torch.equal(layer, seeding.fold(keys, "dropout", 3, number))

@@ -4,18 +4,41 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from hpo.domains import Choice, Float, Int
 from hpo.errors import SpaceError
 from hpo.space import Space
-from hpo.training.hyperparameters import KNOWN, OPTIMIZERS, Settings, check_space, complete
+from hpo.training.hyperparameters import KNOWN, OPTIMIZERS, PADDED_WIDTHS, Settings, check_space, complete
 from hpo.training.spaces import architecture_space, default_space
 
 SPACES = {"default": default_space(), "architecture": architecture_space()}
 
 
 def test_an_empty_configuration_is_the_defaults() -> None:
-    assert complete({}) == Settings((64, 64), ("relu", "relu"), 0.0, "adam", 0.01, 0.9, 0.0, 32)
+    assert complete({}) == Settings(
+        widths=(64, 64),
+        activations=("relu", "relu"),
+        dropout=0.0,
+        optimizer="adam",
+        learning_rate=0.01,
+        momentum=0.9,
+        beta1=0.9,
+        beta2=0.999,
+        alpha=0.99,
+        eps=1e-8,
+        weight_decay=0.0,
+        batch_size=32,
+    )
+
+
+def test_optimizers_own_defaults_are_those_of_torch() -> None:
+    settings, nothing = complete({}), [torch.zeros(1)]
+    for make in (torch.optim.Adam, torch.optim.AdamW):
+        adam = make(nothing).defaults
+        assert (settings.beta1, settings.beta2, settings.eps) == (*adam["betas"], adam["eps"])
+    rmsprop = torch.optim.RMSprop(nothing).defaults
+    assert (settings.alpha, settings.eps) == (rmsprop["alpha"], rmsprop["eps"])
 
 
 def test_every_default_is_legal() -> None:
@@ -36,6 +59,14 @@ def test_numpy_scalars_become_plain_numbers() -> None:
     assert [type(settings.learning_rate), type(settings.weight_decay)] == [float, float]
 
 
+def test_shares_may_be_anything_from_0_to_just_below_1() -> None:
+    for name in ("momentum", "beta1", "beta2", "alpha"):
+        for value in (0, 1 - 2**-53):
+            found = getattr(complete({name: value}), name)
+            assert found == value
+            assert type(found) is float
+
+
 ILLEGAL: list[tuple[str, Any, str]] = [
     ("depth", 0, "found 0 .int., expected an integer >= 1 and <= 6"),
     ("depth", 7, "found 7"),
@@ -44,13 +75,23 @@ ILLEGAL: list[tuple[str, Any, str]] = [
     ("width_3", 1025, "found 1025"),
     ("activation_2", "rely", "found 'rely' .str., expected one of 'relu', 'tanh'"),
     ("activation", None, "found None"),
-    ("dropout", 1.0, "found 1.0 .float., expected a number >= 0 and < 1"),
+    ("dropout", 1.0, "found 1.0 .float., expected a number >= 0 and <= 0.9999847412109375"),
     ("dropout", -0.1, "found -0.1"),
     ("optimizer", "Adam", "found 'Adam' .str., expected one of 'sgd'"),
     ("learning_rate", 0.0, "found 0.0 .float., expected a number > 0 and <= 1e.06"),
     ("learning_rate", float("nan"), "found nan"),
     ("learning_rate", "0.1", "found '0.1' .str., expected a number"),
     ("momentum", 1.0, "found 1.0"),
+    ("beta1", 1.0, "found 1.0 .float., expected a number >= 0 and < 1"),
+    ("beta1", -0.1, "found -0.1"),
+    ("beta2", 1, "found 1 .int., expected a number >= 0 and < 1"),
+    ("beta2", float("nan"), "found nan"),
+    ("alpha", 1.5, "found 1.5 .float., expected a number >= 0 and < 1"),
+    ("alpha", "0.9", "found '0.9' .str."),
+    ("eps", 0.0, "found 0.0 .float., expected a number >= 1e-12 and <= 1e.06"),
+    ("eps", -1e-8, "found -1e-08"),
+    ("eps", float("inf"), "found inf"),
+    ("eps", None, "found None"),
     ("weight_decay", -1e-9, "found -1e-09"),
     ("batch_size", 0, "found 0 .int., expected an integer >= 1"),
 ]
@@ -72,6 +113,10 @@ BAD_DOMAINS: list[tuple[str, Any, str]] = [
     ("optimizer", Choice(("sgd", "lbfgs")), "an option: found 'lbfgs'"),
     ("batch_size", [None, 32], "an option: found None"),
     ("momentum", 1.5, "an option: found 1.5"),
+    ("beta1", Float(0.5, 1), "high: found 1.0"),
+    ("beta2", [0.9, 1], "an option: found 1 .int."),
+    ("alpha", Float(-1, 0.99), "low: found -1.0"),
+    ("eps", Float(0, 1e-3), "low: found 0.0 .float., expected a number >= 1e-12"),
 ]
 
 
@@ -91,6 +136,23 @@ def test_a_space_of_lists_ranges_and_constants_is_accepted() -> None:
     check_space(
         Space({"width": [64, 128], "learning_rate": Float(1e-3, 0.1, log=True), "optimizer": "sgd", "depth": 1})
     )
+
+
+def test_padded_widths_are_multiples_of_16_up_to_the_widest_layer_allowed() -> None:
+    assert list(PADDED_WIDTHS) == sorted(set(PADDED_WIDTHS))
+    assert all(width % 16 == 0 for width in PADDED_WIDTHS)
+    assert PADDED_WIDTHS[-1] == 1024 == KNOWN["width"].high
+
+
+def test_the_padded_width_is_the_smallest_that_holds_the_widest_layer() -> None:
+    for width in range(1, 1025):
+        padded = complete({"width": width}).padded_width
+        assert padded in PADDED_WIDTHS
+        assert padded >= width
+        assert all(smaller < width for smaller in PADDED_WIDTHS if smaller < padded)
+    for widths in ((200, 3, 70), (70, 200, 3), (3, 70, 200)):
+        own = {f"width_{layer}": width for layer, width in enumerate(widths, start=1)}
+        assert complete({"depth": 3, "width": 1024, **own}).padded_width == 256
 
 
 @pytest.mark.parametrize("name", SPACES)

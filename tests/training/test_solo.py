@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,33 @@ HAND_MADE: dict[str, Any] = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.001),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.001),
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, weight_decay=0.001),
+}
+ADAM: list[tuple[dict[str, float], dict[str, Any]]] = [  # our names, torch's
+    ({"beta1": 0.5}, {"betas": (0.5, 0.999)}),
+    ({"beta1": 0.0}, {"betas": (0.0, 0.999)}),
+    ({"beta2": 0.9}, {"betas": (0.9, 0.9)}),
+    ({"beta2": 0.0, "eps": 1e-2}, {"betas": (0.9, 0.0), "eps": 1e-2}),
+    ({"eps": 1e-2}, {"eps": 1e-2}),
+    ({"beta1": 0.3, "beta2": 0.8, "eps": 1e-3}, {"betas": (0.3, 0.8), "eps": 1e-3}),
+]
+RMSPROP: list[dict[str, Any]] = [
+    {"alpha": 0.5},
+    {"alpha": 0.0, "eps": 1e-2},
+    {"eps": 1e-2},
+    {"alpha": 0.8, "eps": 1e-3},
+]
+OWN_SETTINGS: list[tuple[str, dict[str, float], Any]] = [
+    *(("adam", ours, partial(torch.optim.Adam, lr=0.01, weight_decay=0.001, **theirs)) for ours, theirs in ADAM),
+    *(("adamw", ours, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.001, **theirs)) for ours, theirs in ADAM),
+    *(("rmsprop", own, partial(torch.optim.RMSprop, lr=0.01, weight_decay=0.001, **own)) for own in RMSPROP),
+]
+READ: dict[str, set[str]] = {  # which of its own settings an optimizer reads
+    "sgd": set(),
+    "momentum": {"momentum"},
+    "nesterov": {"momentum"},
+    "adam": {"beta1", "beta2", "eps"},
+    "adamw": {"beta1", "beta2", "eps"},
+    "rmsprop": {"alpha", "eps"},
 }
 
 
@@ -63,51 +91,90 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_training_equals_a_hand_written_torch_loop(optimizer: str, exact: Data) -> None:
-    start = SimpleNN(20, 2, complete(params(optimizer)), SEED, torch.float64)
+def close(ours: nn.Module, theirs: nn.Module) -> bool:
+    return all(
+        torch.allclose(mine, other, rtol=0, atol=1e-12)
+        for mine, other in zip(weights(ours), weights(theirs), strict=True)
+    )
+
+
+def train_by_hand(make: Any, exact: Data) -> tuple[nn.Module, list[float]]:
+    """Three epochs of the network of `params`, without anything of ours but its first weights and the order of rows."""
+    start = SimpleNN(20, 2, complete(params("sgd")), SEED, torch.float64)
     first, second, last = copy.deepcopy(start.layers)
     net = nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), last)
-    hand = HAND_MADE[optimizer](net.parameters())
+    hand = make(net.parameters())
     losses = []
     for epoch in range(3):
         key = seeding.fold(torch.tensor([SEED]), "order", epoch)
         total = 0.0
-        for batch in seeding.permutation(key, 100)[0].split(32):
+        for batch in seeding.permutation(key, 100)[0].split(32):  # type: ignore[no-untyped-call]
             loss = functional.cross_entropy(net(exact.train.x[batch]), exact.train.y[batch])
             hand.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             hand.step()
             total += loss.item() * len(batch)
         losses.append(total / 100)
+    return net, losses
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_equals_a_hand_written_torch_loop(optimizer: str, exact: Data) -> None:
+    net, losses = train_by_hand(HAND_MADE[optimizer], exact)
     model, steps = train_and_evaluate(params(optimizer), exact, SEED, 3)
-    for ours, theirs in zip(weights(model), weights(net), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    assert close(model, net)
     assert [step.metrics["train_loss"] for step in steps] == pytest.approx(losses, abs=1e-12)
 
 
-def test_training_with_dropout_equals_a_hand_written_loop_with_the_same_draws(exact: Data) -> None:
+@pytest.mark.parametrize(("optimizer", "more", "make"), OWN_SETTINGS)
+def test_an_optimizers_own_settings_are_those_of_torch(
+    optimizer: str, more: dict[str, float], make: Any, exact: Data
+) -> None:
+    net, losses = train_by_hand(make, exact)
+    model, steps = train_and_evaluate(params(optimizer, **more), exact, SEED, 3)
+    assert close(model, net)
+    assert [step.metrics["train_loss"] for step in steps] == pytest.approx(losses, abs=1e-12)
+    usual, _ = train_and_evaluate(params(optimizer), exact, SEED, 3)
+    assert not close(model, usual)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_settings_of_other_optimizers_change_nothing(optimizer: str, exact: Data) -> None:
+    usual, _ = train_and_evaluate(params(optimizer), exact, SEED, 1)
+    for name in ("momentum", "beta1", "beta2", "alpha", "eps"):
+        model, _ = train_and_evaluate(params(optimizer, **{name: 0.25}), exact, SEED, 1)
+        assert same(model, usual) == (name not in READ[optimizer])
+
+
+@pytest.mark.parametrize(("widths", "padded"), [((16, 16), 32), ((13, 45), 64)])
+def test_training_with_dropout_equals_a_hand_written_loop_with_the_same_draws(
+    widths: tuple[int, int], padded: int, exact: Data
+) -> None:
     rate = 0.3
-    model = SimpleNN(20, 2, complete(params("sgd")), SEED, torch.float64)
+    shape = {"width_1": widths[0], "width_2": widths[1]}
+    model = SimpleNN(20, 2, complete(params("sgd", **shape)), SEED, torch.float64)
     first, second, last = model.layers
     hand = HAND_MADE["sgd"](model.parameters())
-    key, step = torch.tensor([SEED]), 0
+    key = torch.tensor([SEED])
 
-    def drop(x: Tensor, layer: int) -> Tensor:
-        keep = seeding.keep(seeding.fold(key, "dropout", layer, step), x.numel(), torch.tensor([rate]))
-        return x * keep.reshape(x.shape) / (1 - rate)
+    def keep(epoch: int, layer: int) -> Tensor:
+        """For every row in the epoch's order, the first of as many draws as the padded layer has units."""
+        drawn = seeding.keep(seeding.fold(key, "dropout", epoch, layer), 100 * padded, torch.tensor([rate]))
+        return drawn.double().reshape(100, padded)[:, : widths[layer]] / (1 - rate)
 
     for epoch in range(2):
-        for batch in seeding.permutation(seeding.fold(key, "order", epoch), 100)[0].split(32):
-            hidden = drop(torch.tanh(first(exact.train.x[batch])), 1)
-            hidden = drop(torch.tanh(second(hidden)), 2)
+        order = seeding.permutation(seeding.fold(key, "order", epoch), 100)[0]
+        masks = [keep(epoch, layer) for layer in (0, 1)]
+        for start in range(0, 100, 32):
+            some = slice(start, start + 32)
+            batch = order[some]
+            hidden = torch.tanh(first(exact.train.x[batch])) * masks[0][some]
+            hidden = torch.tanh(second(hidden)) * masks[1][some]
             hand.zero_grad()
-            functional.cross_entropy(last(hidden), exact.train.y[batch]).backward()
+            functional.cross_entropy(last(hidden), exact.train.y[batch]).backward()  # type: ignore[no-untyped-call]
             hand.step()
-            step += 1
-    ours, _ = train_and_evaluate(params("sgd", dropout=rate), exact, SEED, 2)
-    for mine, theirs in zip(weights(ours), weights(model), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
+    ours, _ = train_and_evaluate(params("sgd", dropout=rate, **shape), exact, SEED, 2)
+    assert close(ours, model)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -159,15 +226,42 @@ def test_another_seed_is_another_trial(data: Data) -> None:
 def test_dropout_is_off_in_evaluation_and_keeps_the_expected_activation(data: Data) -> None:
     run = SoloRun(complete(params("sgd", dropout=0.5)), data, SEED)
     assert evaluate(run.model, data.validation) == evaluate(run.model, data.validation)
-    masks = [mask for step in run._masks(0, 25, 32) for mask in step or ()]
-    assert {float(v) for v in torch.stack(masks).unique()} == {0.0, 2.0}
+    masks = [mask for step in run._masks([32] * 25) for mask in step or ()]
+    assert [mask.shape for mask in masks] == [(32, 16)] * 50  # two layers
+    assert set(torch.stack(masks).flatten().tolist()) == {0.0, 2.0}
     assert float(torch.stack(masks).mean()) == pytest.approx(1, abs=0.04)  # 25600 draws, 4 standard errors: 0.025
 
 
-def test_masks_do_not_depend_on_how_many_are_drawn_at_once(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, together = train_and_evaluate(params("sgd", dropout=0.5), data, SEED, 2)
-    monkeypatch.setattr("hpo.training.solo._MASK_BLOCK", 1)
-    assert train_and_evaluate(params("sgd", dropout=0.5), data, SEED, 2)[1] == together
+def test_without_dropout_there_are_no_masks(data: Data) -> None:
+    assert list(SoloRun(complete(params("sgd")), data, SEED)._masks([32, 8])) == [None, None]
+
+
+def test_a_narrower_network_drops_what_a_wider_one_drops_in_its_first_units(data: Data) -> None:
+    runs = [SoloRun(complete(params("sgd", dropout=0.5, width=width, width_2=33)), data, SEED) for width in (5, 17, 64)]
+    steps = [[step or [] for step in run._masks([32] * 3 + [4])] for run in runs]
+    for five, seventeen, whole in zip(*steps, strict=True):
+        assert torch.equal(five[0], whole[0][:, :5])
+        assert torch.equal(seventeen[0], whole[0][:, :17])
+        assert torch.equal(five[1], whole[1])
+        assert not torch.equal(whole[0][:, :33], whole[1])
+
+
+def test_every_epoch_and_step_has_masks_of_its_own(data: Data) -> None:
+    run = SoloRun(complete(params("sgd", dropout=0.5)), data, SEED)
+    masks = []
+    for run.epoch in range(3):
+        masks += [mask for step in run._masks([32] * 4) for mask in step or ()]
+    assert len({tuple(mask.flatten().tolist()) for mask in masks}) == len(masks) == 3 * 4 * 2
+
+
+@pytest.mark.parametrize("block", [1, 3 * 96 * 32, 2**40])
+def test_masks_do_not_depend_on_how_many_are_drawn_at_once(
+    block: int, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = params("sgd", dropout=0.5, batch_size=96)  # eight steps and one of 32 rows
+    _, together = train_and_evaluate(wanted, data, SEED, 2)
+    monkeypatch.setattr("hpo.training.solo._MASK_BLOCK", block)
+    assert train_and_evaluate(wanted, data, SEED, 2)[1] == together
 
 
 def test_a_batch_larger_than_the_data_is_the_full_batch(data: Data) -> None:

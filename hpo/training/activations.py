@@ -1,0 +1,61 @@
+"""What follows a linear layer: each activation for one trial, and the fast form for stacked trials where it has one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_aten = torch.ops.aten
+LEAK: Final = 0.01  # slope of leaky_relu below zero
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """An activation that overwrites its argument.
+
+    Attributes:
+        forward: turns z into y.
+        backward: (dy, y): turns the gradient dy of the result y into that of the argument.
+    """
+
+    forward: Callable[[Tensor], object]
+    backward: Callable[[Tensor, Tensor], object]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One activation.
+
+    Attributes:
+        function: works on tensors of any shape, element by element; differentiable.
+        fast: the same in place, which the population engine prefers; None: it calls `function`, and autograd goes
+            back through it.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    fast: InPlace | None = None
+
+
+ACTIVATIONS: Final[Mapping[str, Activation]] = {
+    "relu": Activation(
+        torch.relu,
+        InPlace(torch.relu_, lambda dy, y: _aten.threshold_backward.grad_input(dy, y, 0, grad_input=dy)),
+    ),
+    "tanh": Activation(
+        torch.tanh, InPlace(torch.tanh_, lambda dy, y: _aten.tanh_backward.grad_input(dy, y, grad_input=dy))
+    ),
+    "sigmoid": Activation(
+        torch.sigmoid, InPlace(torch.sigmoid_, lambda dy, y: _aten.sigmoid_backward.grad_input(dy, y, grad_input=dy))
+    ),
+    "leaky_relu": Activation(
+        partial(functional.leaky_relu, negative_slope=LEAK),
+        InPlace(
+            partial(functional.leaky_relu_, negative_slope=LEAK),
+            lambda dy, y: _aten.leaky_relu_backward.grad_input(dy, y, LEAK, True, grad_input=dy),
+        ),
+    ),
+}

@@ -1,0 +1,122 @@
+"""Trials between two rungs: in memory up to a limit, then on disk; one that is lost is trained again from its seed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from hpo.objective import Step
+from hpo.training.population.chunk import Member
+
+_MEMORY_SHARE = 8  # one part in so many of the machine's memory is for paused trials
+_UNKNOWN_MEMORY = 4 * 2**30  # bytes, where the system does not say
+
+Key = tuple[int, int]  # study, number of the trial
+
+
+class Paused:
+    """The training states of paused trials.
+
+    Args:
+        limit: bytes kept in memory; None: a share of the machine's.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = _memory() // _MEMORY_SHARE if limit is None else limit
+        self._kept: OrderedDict[Key, Member] = OrderedDict()
+        self._spilled: dict[Key, tuple[Path, bytes]] = {}  # file, digest of its content
+        self._bytes = 0
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._written = 0
+
+    def __len__(self) -> int:
+        return len(self._kept) + len(self._spilled)
+
+    def put(self, key: Key, member: Member) -> None:
+        """Keep a trial; its tensors become its own."""
+        member.tensors = tuple(tensor.detach().to("cpu", copy=True) for tensor in member.tensors)
+        self._kept[key] = member
+        self._bytes += _size(member)
+        while self._bytes > self._limit and self._kept:
+            oldest, member = self._kept.popitem(last=False)
+            self._bytes -= _size(member)
+            self._spill(oldest, member)
+
+    def take(self, key: Key, fresh: Member) -> Member:
+        """The paused trial, or `fresh` if there is none or it was lost."""
+        if key in self._kept:
+            member = self._kept.pop(key)
+            self._bytes -= _size(member)
+            return member
+        if key not in self._spilled:
+            return fresh
+        file, digest = self._spilled.pop(key)
+        try:
+            content = file.read_bytes()
+            file.unlink()
+        except OSError:
+            return fresh
+        if hashlib.blake2b(content).digest() != digest:
+            return fresh  # damaged
+        state = torch.load(io.BytesIO(content), weights_only=True)
+        fresh.last, fresh.tensors = Step(**state["last"]), tuple(state["tensors"])
+        return fresh
+
+    def release(self, study: int, keep: Callable[[int], bool]) -> None:
+        """Drop the trials of a study but those that `keep` says may go on."""
+        for key in [key for key in self._kept if key[0] == study and not keep(key[1])]:
+            self._bytes -= _size(self._kept.pop(key))
+        for key in [key for key in self._spilled if key[0] == study and not keep(key[1])]:
+            self._spilled.pop(key)[0].unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+        self._spilled.clear()
+        self._bytes = 0
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _spill(self, key: Key, member: Member) -> None:
+        assert member.last is not None  # a trial is paused after an epoch
+        state = {"last": asdict(member.last), "tensors": list(member.tensors)}
+        content = io.BytesIO()
+        torch.save(state, content)
+        file = Path(tempfile.gettempdir())
+        try:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="hpo-paused-", ignore_cleanup_errors=True)
+            file = Path(self._folder.name) / f"{self._written}.pt"
+            self._written += 1
+            file.write_bytes(content.getbuffer())
+        except OSError as error:
+            if file.is_file():
+                file.unlink()
+            warnings.warn(
+                f"paused trials do not fit into memory, and {tempfile.gettempdir()} cannot take them ({error}): "
+                "those that go on are trained again from their first epoch; set TMPDIR to a folder with room",
+                stacklevel=2,
+            )
+            return
+        self._spilled[key] = file, hashlib.blake2b(content.getbuffer()).digest()
+
+
+def _size(member: Member) -> int:
+    return sum(tensor.nbytes for tensor in member.tensors)
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return _UNKNOWN_MEMORY
