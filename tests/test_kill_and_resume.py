@@ -166,10 +166,14 @@ def test_killed_at_random_times_in_a_long_storm(attempts, searcher):
 
 @pytest.mark.parametrize("edge", ["before COMMIT", "after COMMIT"])
 def test_the_shared_objective_killed_and_resumed_equals_never_killed(attempts, edge):
-    answer, expected = attempts.steady("simplenn")
+    _, expected = attempts.steady("simplenn")
     assert {(start, target) for _, _, _, _, start, target, *_ in expected["evaluations"]} == {(0, 1), (1, 2)}
-    for n in range(3, answer["transactions"] + 1):
+    for n in itertools.count(3):  # outcomes that come close together share a transaction: their number varies
         path = attempts.path()
-        assert attempts.run(path, "simplenn", edge=[edge, n])["killed"]
-        attempts.run(path, "simplenn")
+        killed = attempts.run(path, "simplenn", edge=[edge, n])["killed"]
+        if killed:
+            attempts.run(path, "simplenn")
         assert content(path) == expected, f"killed {edge} of transaction {n}"
+        if not killed:
+            break
+    assert n > 6, "two rounds are asked for and told: four transactions, after the two that find the study"
