@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
+_MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)  # of lowbias32: https://github.com/skeeto/hash-prospector
 _OFFSET = 0xD1B54A32D192ED03  # _mix(0) is 0: without it, folding the counter 0 into the key 0 would give 0 again
 
 
@@ -151,25 +152,30 @@ def normal(keys: Tensor, count: int) -> Tensor:
     return draws
 
 
-def keep(keys: Tensor, count: int, dropout: Tensor, start: int = 0) -> Tensor:
-    """Which units survive dropout: decisions number `start` to `start + count - 1` of every key.
+def keep(rows: Tensor, units: Tensor, dropout: Tensor, memory: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Which units survive dropout in a table of rows and units: that of each depends on its row's and its unit's word.
 
-    Four decisions come from each word, by 16 bits each, so probabilities are rounded to multiples of 2^-16.
+    The two words meet, and a bijection that multiplies twice spreads what they share with their neighbours: 32-bit
+    words, for which processors have vector instructions. 23 bits decide, so probabilities are rounded to 2^-23.
 
     Args:
-        keys: (K,) int64.
-        count: how many decisions, a multiple of 4.
-        dropout: probabilities of dropping, (K,) in [0, 1 - 2^-16].
-        start: number of the first decision, a multiple of 4.
+        rows: the lower halves of `words`, (K, R) int32.
+        units: others, (K, U) int32.
+        dropout: probabilities of dropping, (K,) in [0, 1].
+        memory: two tensors (K, R, U) int32 to work in, of which the first becomes the result: fresh memory costs
+            more than the draws.
 
     Returns:
-        (K, count) float32: 1 for a unit that is kept, 0 for one that is dropped.
+        (K, R, U) float32: 1 for a unit that is kept, 0 for one that is dropped.
     """
     import torch
 
-    lanes = words(keys, count // 4, start // 4).view(torch.int16)  # (K, count), uniform in [-2^15, 2^15)
-    threshold = torch.round(dropout.float() * 65536) - 32768
-    return lanes.float().ge_(threshold[:, None])  # comparing as float, in place, is faster
+    z, shifted = memory or (None, None)
+    z = torch.bitwise_xor(rows[:, :, None], units[:, None], out=z).mul_(_MULTIPLIERS[0])
+    # the shift repeats the sign, which the lower bits that count do not mind
+    z.bitwise_xor_(torch.bitwise_right_shift(z, 15, out=shifted)).mul_(_MULTIPLIERS[1])
+    drawn = z.bitwise_and_(0x007FFFFF).bitwise_or_(0x3F800000).view(torch.float32)  # as bits, 1 + a fraction
+    return drawn.ge_((1 + dropout.double()).float()[:, None, None])
 
 
 def permutation(keys: Tensor, count: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Streams keyed by what they are for: distributions, independence, stability."""
 
 import itertools
+import math
 import os
 import subprocess
 import sys
@@ -38,11 +39,11 @@ def test_streams_are_the_same_in_every_version() -> None:
         [-2758271563343987344, 1467704666469119667],
     ]
     assert seeding.words(keys, 1, 2).tolist() == [[4451809594015292864], [5685096821213950938]]
-    assert seeding.keep(keys, 12, torch.tensor([0.5, 0.1])).int().tolist() == [
-        [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
-        [1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1],
+    table = torch.tensor([[1, -5], [2**31 - 1, -(2**31)]], dtype=torch.int32)
+    assert seeding.keep(table, table.flip(0), torch.tensor([0.5, 0.3])).int().tolist() == [
+        [[0, 1], [1, 0]],
+        [[0, 1], [1, 1]],
     ]
-    assert seeding.keep(keys, 4, torch.tensor([0.7, 0.5]), 8).int().tolist() == [[0, 0, 0, 1], [0, 1, 0, 1]]
     assert seeding.permutation(keys, 6).tolist() == [[5, 4, 3, 1, 2, 0], [3, 0, 5, 1, 2, 4]]
     assert seeding.uniform(keys, 1).tolist() == [[0.3933327368733076], [0.8504737989358729]]
     assert seeding.normal(keys, 1).flatten().tolist() == pytest.approx([-0.2706431906506011, 1.038467620904127])
@@ -152,7 +153,7 @@ def test_draws_do_not_depend_on_the_default_precision() -> None:
     dropout = torch.linspace(0, 1 - 2**-16, len(KEYS))
 
     def draw() -> tuple[Tensor, ...]:
-        return seeding.uniform(KEYS, 5), seeding.normal(KEYS, 5), seeding.keep(KEYS, 400, dropout)
+        return seeding.uniform(KEYS, 5), seeding.normal(KEYS, 5), keep(KEYS, 20, 30, dropout)
 
     torch.set_default_dtype(torch.float64)
     try:
@@ -171,26 +172,53 @@ def test_normal_draws_are_normal_into_the_tails() -> None:
         assert stats.binomtest(int((np.abs(draws) > bound).sum()), draws.size, expected).pvalue > 1e-3
 
 
+def keep(keys: Tensor, rows: int, units: int, dropout: Tensor) -> Tensor:
+    """Decisions from words of two streams, as training draws them."""
+    of_rows, of_units = seeding.words(keys, rows), seeding.words(seeding.fold(keys, "unit"), units)
+    return seeding.keep(of_rows.int(), of_units.int(), dropout)
+
+
 def test_units_are_kept_at_the_rate_asked_for() -> None:
     dropout = torch.tensor([0.0, 1 - 2**-16, 0.5, 0.1, 0.75, 0.9999])
-    kept = seeding.keep(KEYS[:6], 40_000, dropout)
-    assert kept.shape == (6, 40_000)
+    kept = keep(KEYS[:6], 400, 100, dropout)
+    assert kept.shape == (6, 400, 100)
     assert kept.dtype == torch.float32
     assert set(kept.unique().tolist()) == {0.0, 1.0}  # type: ignore[no-untyped-call]
     assert kept[0].all()
-    for row, p in zip(kept[1:], dropout[1:].double().tolist(), strict=True):
-        assert stats.binomtest(int(row.sum()), 40_000, 1 - round(p * 65536) / 65536).pvalue > 1e-3
-        for lag in (1, 2, 3, 4):  # also not within the word that four units share
-            table = [[int((row[:-lag] == a).logical_and(row[lag:] == b).sum()) for a in (0, 1)] for b in (0, 1)]
-            assert min(map(min, table)) < 5 or stats.chi2_contingency(table).pvalue > 1e-4
+    for table, p in zip(kept[1:], dropout[1:].double().tolist(), strict=True):
+        assert stats.binomtest(int(table.sum()), 40_000, 1 - p).pvalue > 1e-3
 
 
-def test_of_all_words_the_share_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropout = torch.tensor([0.0, 2**-18, 2**-16, 0.1, 0.3, 0.5, 0.75, 0.9999, 1 - 2**-15, 1 - 2**-16])
-    everything = torch.arange(2**16).to(torch.int16).view(torch.int64)  # each of the 2^16 draws once
-    monkeypatch.setattr(seeding, "words", lambda keys, count, start: everything.expand(len(keys), count))
-    kept = seeding.keep(KEYS[: len(dropout)], 2**16, dropout)
-    assert kept.sum(dim=1).tolist() == [65536 - round(p * 65536) for p in dropout.double().tolist()]
+def test_the_decisions_of_a_table_are_independent() -> None:
+    """Also those that share a row's or a unit's word, and four at the corners of a rectangle, whose words cancel."""
+    dropout = torch.linspace(0.1, 0.9, len(KEYS))
+    kept = keep(KEYS, 64, 64, dropout).double() - (1 - dropout.double()[:, None, None])  # (K, 64, 64), of mean 0
+    spread = (dropout * (1 - dropout)).double().sqrt()
+    kept /= spread[:, None, None]  # and of variance 1
+    pvalues = []
+    for row, unit in itertools.product((1, 2, 4, 16, 31), repeat=2):
+        across, down, corner = (
+            kept[:, :-row, :-unit] * kept[:, :-row, unit:],
+            kept[:, row:, :-unit],
+            kept[:, row:, unit:],
+        )
+        for product in (across, kept[:, :-row, :-unit] * down, kept[:, :-row, :-unit] * corner, across * down * corner):
+            z = float(product.sum() / math.sqrt(product.numel()))  # of mean 0 and variance 1 if they are independent
+            pvalues.append(2 * stats.norm.sf(abs(z)))
+    assert min(pvalues) > 1e-5
+    assert stats.kstest(pvalues, "uniform").pvalue > 1e-4
+    counts = kept.sum(dim=(1, 2)) / 64  # of each table by itself
+    assert stats.kstest(counts.numpy(), "norm").pvalue > 1e-3
+    for sums in (kept.sum(dim=1), kept.sum(dim=2)):  # of each unit, of each row
+        assert stats.chisquare(np.histogram(stats.norm.cdf((sums / 8).flatten().numpy()), 8)[0]).pvalue > 1e-4
+
+
+def test_memory_to_draw_in_changes_nothing() -> None:
+    dropout, words = torch.full((3,), 0.4), seeding.words(KEYS[:3], 20).int()
+    memory = (torch.empty(3, 20, 20, dtype=torch.int32), torch.empty(3, 20, 20, dtype=torch.int32))
+    drawn = seeding.keep(words, words, dropout, memory)
+    assert torch.equal(drawn, seeding.keep(words, words, dropout))
+    assert drawn.data_ptr() == memory[0].data_ptr()
 
 
 def test_every_order_of_three_is_equally_likely() -> None:
@@ -211,7 +239,7 @@ DRAWS = [
     seeding.uniform,
     seeding.normal,
     seeding.permutation,
-    lambda keys, count: seeding.keep(keys, count, torch.full_like(keys, 0.3, dtype=torch.float64)),
+    lambda keys, count: keep(keys, count, 5, torch.full_like(keys, 0.3, dtype=torch.float64)),
     lambda keys, count: seeding.fold(keys, "a", 3)[:, None],
 ]
 
@@ -234,10 +262,9 @@ def test_fewer_draws_are_the_first_of_more(draw: object) -> None:
 
 @pytest.mark.parametrize(("start", "count"), [(0, 4), (4, 4), (4, 48), (36, 16), (52, 0)])
 def test_draws_may_start_anywhere(start: int, count: int) -> None:
-    some, dropout = slice(start, start + count), torch.linspace(0, 0.99, len(KEYS))
+    some = slice(start, start + count)
     assert torch.equal(seeding.words(KEYS, count, start), seeding.words(KEYS, 52)[:, some])
     assert torch.equal(seeding.words(KEYS, count, start + 1), seeding.words(KEYS, 53)[:, start + 1 : start + 1 + count])
-    assert torch.equal(seeding.keep(KEYS, count, dropout, start), seeding.keep(KEYS, 52, dropout)[:, some])
 
 
 def test_drawing_leaves_the_keys_as_they_are() -> None:

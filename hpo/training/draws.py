@@ -46,24 +46,36 @@ def order(keys: Tensor, epoch: int | Tensor, rows: int) -> Tensor:
     return seeding.permutation(seeding.fold(keys, "order", epoch), rows)
 
 
-def dropout_keys(keys: Tensor, epoch: int | Tensor, layers: int) -> list[Tensor]:
-    """The keys of dropout in an epoch, counted from 0 (one, or (K,)), after each of so many layers: (K,) each."""
-    keys = seeding.fold(keys, "dropout", epoch)
-    numbers = torch.arange(layers, device=keys.device).repeat_interleave(len(keys))
-    return list(torch.split(seeding.fold(keys.repeat(layers), numbers), len(keys)))
-
-
-def kept(keys: Tensor, start: int, rows: int, width: int, dropout: Tensor) -> Tensor:
-    """Which outputs of a hidden layer survive dropout, for some rows of an epoch.
+def dropout_words(keys: Tensor, epoch: int | Tensor, layers: int, rows: int, units: int) -> list[tuple[Tensor, Tensor]]:
+    """What `kept` draws from, for an epoch.
 
     Args:
-        keys: `dropout_keys`, (K,).
-        start: place of the first row in the epoch's order.
-        rows: how many rows from there on.
-        width: units drawn for each row: the padded width of the network.
-        dropout: probability of dropping, (K,) in [0, 1 - 2^-16].
+        keys: (K,) int64.
+        epoch: counted from 0, one or (K,).
+        layers: hidden layers.
+        rows: training rows, in the epoch's order.
+        units: of a layer.
 
     Returns:
-        (K, rows, width) float32, 1 or 0.
+        For each layer words of the rows (K, rows) and of the units (K, units), int32.
     """
-    return seeding.keep(keys, rows * width, dropout, start * width).view(-1, rows, width)
+    keys = seeding.fold(keys, "dropout", epoch)
+    numbers = torch.arange(layers, device=keys.device).repeat_interleave(len(keys))
+    keys = seeding.fold(keys.repeat(layers), numbers)  # (layers * K,)
+    of_rows, of_units = seeding.words(keys, rows).int(), seeding.words(seeding.fold(keys, "unit"), units).int()
+    return list(zip(of_rows.chunk(layers), of_units.chunk(layers), strict=True))
+
+
+def kept(rows: Tensor, units: Tensor, dropout: Tensor, memory: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Which outputs of a hidden layer survive dropout.
+
+    Args:
+        rows: words of some rows of an epoch, (K, R) int32, see `dropout_words`.
+        units: words of the units, (K, U) int32.
+        dropout: probability of dropping, (K,) in [0, 1).
+        memory: two tensors (K, R, U) int32 to work in, of which the first becomes the result.
+
+    Returns:
+        (K, R, U) float32, 1 or 0.
+    """
+    return seeding.keep(rows, units, dropout, memory)

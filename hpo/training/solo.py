@@ -97,13 +97,14 @@ class SoloRun(Run):
             yield from [None] * len(rows)
             return
         dtype, dropout = self.data.train.x.dtype, torch.tensor([settings.dropout], device="cpu")
-        keys = draws.dropout_keys(self.keys, self.epoch, len(settings.widths))
-        together = max(1, _MASK_BLOCK // (rows[0] * settings.padded_width))  # steps
+        words = draws.dropout_words(self.keys, self.epoch, len(settings.widths), sum(rows), max(settings.widths))
+        together = max(1, _MASK_BLOCK // (rows[0] * max(settings.widths)))  # steps
         for first in range(0, len(rows), together):
             counts = rows[first : first + together]
+            some = slice(start, start + sum(counts))
             drawn = []
-            for own, width in zip(keys, settings.widths, strict=True):
-                kept = draws.kept(own, start, sum(counts), settings.padded_width, dropout)[0, :, :width]
+            for (of_rows, of_units), width in zip(words, settings.widths, strict=True):
+                kept = draws.kept(of_rows[:, some], of_units[:, :width], dropout)[0]
                 drawn.append(torch.split(kept.to(dtype) / (1 - settings.dropout), counts))
             start += sum(counts)
             yield from (list(masks) for masks in zip(*drawn, strict=True))

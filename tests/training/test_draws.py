@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -76,24 +77,24 @@ def test_a_trial_in_a_population_draws_what_it_draws_alone() -> None:
     rates, epochs = rate(0.1, 0.5, 0.7), torch.tensor([4, 0, 9])
     weight, bias = draws.initial(keys, 1, 16, 32)
     order = draws.order(keys, epochs, 50)
-    layers = draws.dropout_keys(keys, epochs, 3)
-    kept = [draws.kept(layer, 7, 30, 32, rates) for layer in layers]
+    layers = draws.dropout_words(keys, epochs, 3, 50, 32)
+    kept = [draws.kept(rows[:, 7:37], units, rates) for rows, units in layers]
     for k, seed in enumerate(seeds):
         alone, epoch = draws.trial_keys([seed]), int(epochs[k])
         assert torch.equal(weight[k], draws.initial(alone, 1, 16, 32)[0][0])
         assert torch.equal(bias[k], draws.initial(alone, 1, 16, 32)[1][0])
         assert torch.equal(order[k], draws.order(alone, epoch, 50)[0])
-        own = draws.dropout_keys(alone, epoch, 3)
-        for layer in range(3):
-            assert torch.equal(layers[layer][k : k + 1], own[layer])
-            assert torch.equal(kept[layer][k], draws.kept(own[layer], 7, 30, 32, rates[k : k + 1])[0])
+        for layer, (rows, units) in enumerate(draws.dropout_words(alone, epoch, 3, 50, 20)):
+            narrow = draws.kept(rows[:, 7:37], units, rates[k : k + 1])  # without the padding of others
+            assert torch.equal(kept[layer][k, :, :20], narrow[0])
 
 
 def test_trials_at_one_epoch_may_share_its_number() -> None:
     keys = draws.trial_keys([5, 6])
     epochs = torch.tensor([3, 3])
     assert torch.equal(draws.order(keys, 3, 50), draws.order(keys, epochs, 50))
-    assert all(map(torch.equal, draws.dropout_keys(keys, 3, 2), draws.dropout_keys(keys, epochs, 2)))
+    both = draws.dropout_words(keys, 3, 2, 8, 4), draws.dropout_words(keys, epochs, 2, 8, 4)
+    assert all(torch.equal(a, b) for one, other in zip(*both, strict=True) for a, b in zip(one, other, strict=True))
 
 
 # -- order
@@ -109,53 +110,49 @@ def test_an_epochs_order_visits_every_row_once_and_changes_with_the_epoch() -> N
 # -- dropout
 
 
+def kept(seeds: Sequence[int], epoch: int, rows: int, units: int, dropout: Tensor) -> Tensor:
+    """The decisions after the first layer."""
+    [words] = draws.dropout_words(draws.trial_keys(seeds), epoch, 1, rows, units)
+    return draws.kept(*words, dropout)
+
+
 @pytest.mark.parametrize("dropout", [0.1, 0.5, 0.8])
 def test_dropout_drops_at_its_rate(dropout: float) -> None:
-    (keys,) = draws.dropout_keys(draws.trial_keys([1]), 0, 1)
-    kept = draws.kept(keys, 0, 3125, 32, rate(dropout))
-    assert kept.shape == (1, 3125, 32)
-    assert kept.dtype == torch.float32
-    share = 1 - float(kept.double().mean())
+    found = kept([1], 0, 3125, 32, rate(dropout))
+    assert found.shape == (1, 3125, 32)
+    assert found.dtype == torch.float32
+    share = 1 - float(found.double().mean())
     assert share == pytest.approx(dropout, abs=4 * math.sqrt(dropout * (1 - dropout) / 100_000))
 
 
 def test_nothing_is_dropped_at_rate_0_and_not_everything_next_to_1() -> None:
-    keys = draws.dropout_keys(draws.trial_keys(range(4)), 0, 1)[0]
-    kept = draws.kept(keys, 0, 2**14, 64, rate(0, *[MAX_DROPOUT] * 3)).flatten(1)
-    assert kept[0].all()
-    for row in kept[1:]:
+    found = kept(range(4), 0, 2**14, 64, rate(0, *[MAX_DROPOUT] * 3)).flatten(1)
+    assert found[0].all()
+    for row in found[1:]:
         assert stats.binomtest(int(row.sum()), 2**20, 1 - MAX_DROPOUT).pvalue > 1e-3
-
-
-def test_a_later_part_of_an_epoch_drops_what_the_whole_epoch_drops_there() -> None:
-    keys, rates = draws.dropout_keys(draws.trial_keys([9, 10]), 5, 2)[1], rate(0.4, 0.2)
-    whole = draws.kept(keys, 0, 100, 48, rates)
-    for start, rows in ((0, 37), (1, 1), (32, 32), (64, 36), (99, 1)):
-        assert torch.equal(draws.kept(keys, start, rows, 48, rates), whole[:, start : start + rows])
-
-
-def test_units_of_a_layer_are_numbered_row_by_row() -> None:
-    (keys,) = draws.dropout_keys(draws.trial_keys([9]), 2, 1)
-    expected = seeding.keep(keys, 10 * 32, rate(0.4)).reshape(10, 32)
-    assert torch.equal(draws.kept(keys, 0, 10, 32, rate(0.4))[0], expected)
 
 
 def test_each_layer_and_epoch_of_each_trial_has_its_own_decisions() -> None:
     keys = draws.trial_keys([1, 2])
-    layers = [layer for epoch in range(4) for layer in draws.dropout_keys(keys, epoch, 6)]
-    assert len(torch.cat(layers).unique()) == 4 * 6 * 2  # type: ignore[no-untyped-call]
-    kept = torch.cat([draws.kept(layer, 0, 50, 32, rate(0.5, 0.5)) for layer in layers]).flatten(1)  # (48, 1600)
+    layers = [words for epoch in range(4) for words in draws.dropout_words(keys, epoch, 6, 50, 32)]
+    drawn = torch.cat([draws.kept(*words, rate(0.5, 0.5)) for words in layers]).flatten(1)  # (48, 1600)
     pvalues = [
-        stats.binomtest(int((one == other).sum()), 1600).pvalue for one, other in itertools.combinations(kept, 2)
+        stats.binomtest(int((one == other).sum()), 1600).pvalue for one, other in itertools.combinations(drawn, 2)
     ]
     assert min(pvalues) > 1e-6  # 1128 pairs
 
 
-def test_a_shallower_network_has_the_first_of_the_keys_of_a_deeper_one() -> None:
+def test_a_shallower_and_narrower_network_draws_what_a_greater_one_draws_there() -> None:
     keys = draws.trial_keys([1, 2])
-    shallow, deep = (draws.dropout_keys(keys, 3, layers) for layers in (2, 6))
-    assert len(shallow) == 2
-    assert len(deep) == 6
-    assert all(map(torch.equal, shallow, deep[:2]))
-    for number, layer in enumerate(deep):
-        assert torch.equal(layer, seeding.fold(keys, "dropout", 3, number))
+    small, large = draws.dropout_words(keys, 3, 2, 40, 16), draws.dropout_words(keys, 3, 6, 50, 48)
+    assert (len(small), len(large)) == (2, 6)
+    for (rows, units), (more_rows, more_units) in zip(small, large, strict=False):
+        assert torch.equal(rows, more_rows[:, :40])
+        assert torch.equal(units, more_units[:, :16])
+
+
+def test_rows_and_units_draw_from_streams_of_their_own() -> None:
+    for number, (rows, units) in enumerate(draws.dropout_words(draws.trial_keys([7]), 2, 3, 10, 10)):
+        key = seeding.fold(torch.tensor([7]), "dropout", 2, number)
+        assert torch.equal(rows, seeding.words(key, 10).int())
+        assert torch.equal(units, seeding.words(seeding.fold(key, "unit"), 10).int())

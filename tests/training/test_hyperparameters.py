@@ -152,7 +152,7 @@ def test_the_padded_width_is_the_smallest_that_holds_the_widest_layer() -> None:
         assert all(smaller < width for smaller in PADDED_WIDTHS if smaller < padded)
     for widths in ((200, 3, 70), (70, 200, 3), (3, 70, 200)):
         own = {f"width_{layer}": width for layer, width in enumerate(widths, start=1)}
-        assert complete({"depth": 3, "width": 1024, **own}).padded_width == 256
+        assert complete({"depth": 3, "width": 1024, **own}).padded_width == 224
 
 
 @pytest.mark.parametrize("name", SPACES)

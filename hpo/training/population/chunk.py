@@ -53,10 +53,6 @@ class Member:
         """Forget all training."""
         self.tensors, self.last = (), None
 
-    def shape(self, data: Data) -> tuple[int, int]:
-        """Trials of one shape can train together: padded width, rows of a batch."""
-        return self.settings.padded_width, min(self.settings.batch_size, len(data.train.y))
-
     def nbytes(self, data: Data) -> int:
         """About how many bytes its training works on.
 
@@ -69,6 +65,11 @@ class Member:
         ends = padded(data.n_inputs) + 4 * padded(data.n_classes)  # logits, probabilities and their gradients
         floats = layout.size(depth) * (2 + OPTIMIZERS[settings.optimizer].slots) + rows * (hidden + ends)
         return (floats + n * padded(data.n_inputs)) * data.train.x.element_size()
+
+
+def shape_of(settings: Settings, data: Data) -> tuple[int, int]:
+    """Trials of one shape can train together: padded width, rows of a batch."""
+    return settings.padded_width, min(settings.batch_size, len(data.train.y))
 
 
 class Chunk:
@@ -89,11 +90,13 @@ class Chunk:
         like = inputs.x
         self._keys = torch.cat([member.key for member in self.members]).to(like.device)
         layout = layout_of(self.members[0].settings, inputs.data)
+        assert len({shape_of(member.settings, inputs.data) for member in members}) == 1
         self._rows = like.new_zeros(len(self.members), layout.size(len(self.members[0].settings.widths)))
         self._grads = torch.zeros_like(self._rows)
         settings = [member.settings for member in self.members]
         self._network = Network(layout, settings, self._rows, self._grads)
         self._workspaces: dict[tuple[int, bool], Workspace] = {}
+        self._mask_memory: list[Tensor] = []  # a block of each hidden layer, and one to work in
         self._width = layout.width
         dropout = setting_columns(settings)["dropout"]  # (K, 1)
         self._dropout = dropout[:, 0].to(like.device, torch.float32)
@@ -177,16 +180,22 @@ class Chunk:
         if not self._dropout.any():
             yield from [None] * self.steps
             return
-        rows, size, dtype = self._batches.rows, self._batches.size, self._rows.dtype
+        rows, size, width, dtype = self._batches.rows, self._batches.size, self._width, self._rows.dtype
         layers = [layer.size for layer in self._network.layers]
-        keys = draws.dropout_keys(self._keys, epochs, len(layers))
-        together = max(1, _MASK_BLOCK // (len(self.members) * size * self._width))  # steps
+        together = min(self.steps, max(1, _MASK_BLOCK // (len(self.members) * size * width)))  # steps
+        if not self._mask_memory:
+            most = together * size * width
+            self._mask_memory = [self._keys.new_empty(k * most, dtype=torch.int32) for k in (*layers, layers[0])]
+        words = draws.dropout_words(self._keys, epochs, len(layers), sum(rows), width)
+        *memories, scratch = self._mask_memory
         for first in range(0, self.steps, together):
             some = range(first, min(first + together, self.steps))
             counts = [rows[step] for step in some]
+            places = slice(first * size, first * size + sum(counts))
             drawn = []
-            for k, own in zip(layers, keys, strict=True):
-                kept = draws.kept(own[:k], first * size, sum(counts), self._width, self._dropout[:k])
+            for k, (of_rows, of_units), memory in zip(layers, words, memories, strict=True):
+                here, there = (each[: k * sum(counts) * width].view(k, -1, width) for each in (memory, scratch))
+                kept = draws.kept(of_rows[:k, places], of_units[:k], self._dropout[:k], (here, there))
                 masks = torch.split(kept.to(dtype).mul_(self._scale[:k]), counts, dim=1)
                 drawn.append([self._batches.pad(step, mask) for step, mask in zip(some, masks, strict=True)])
             yield from (list(masks) for masks in zip(*drawn, strict=True))

@@ -40,7 +40,7 @@ def test_every_optimizer_and_activation_equals_torch_after_50_steps():
                 "optimizer": optimizer,
                 "activation": activation,
                 "depth": 1 + i % 3,
-                "width": 9 + i % 24,
+                "width": 17 + i % 16,
                 "dropout": 0.1 * (i % 5),
                 "weight_decay": 0.01 * (i // 4 % 2 == i % 3 % 2),
                 "learning_rate": 0.01,
@@ -74,10 +74,10 @@ def test_other_numbers_of_inputs_and_classes_equal_torch(name):
 
 def test_an_activation_without_a_fast_form_goes_through_autograd(monkeypatch):
     monkeypatch.setitem(ACTIVATIONS, "silu", Activation(functional.silu))
-    mine = dataclasses.replace(complete({"width": 16, "depth": 2, "dropout": 0.3}), activations=("silu", "tanh"))
+    mine = dataclasses.replace(complete({"width": 32, "depth": 2, "dropout": 0.3}), activations=("silu", "tanh"))
     solo = SoloRun(mine, DATA, 5)
     wanted = [step.metrics for step in solo.advance(3)]
-    new = member({"width": 16}, 5)
+    new = member({"width": 32}, 5)
     new.settings = mine
     others = [member({"width": 20, "activation": "sigmoid"}, 6), member({"width": 30, "depth": 3}, 7)]
     chunk = Chunk([*others, new], Inputs.of(DATA, CPU))
