@@ -34,7 +34,7 @@ class Grid(Searcher):
     @property
     def default_batch(self) -> int:
         """Points do not depend on results, so a round may be as large as hardware likes."""
-        return 256
+        return 1024
 
     @property
     def size(self) -> int:

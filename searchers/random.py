@@ -17,7 +17,7 @@ class Random(Searcher):
     @property
     def default_batch(self) -> int:
         """Draws do not depend on results, so a round may be as large as hardware likes."""
-        return 256
+        return 1024
 
     def _ask(self, n: int) -> list[Proposal]:
         numbers = range(self.next_number, self.next_number + n)

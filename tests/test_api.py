@@ -165,7 +165,7 @@ def test_default_batches_are_the_searchers(go):
         name: go(growing, searcher=name, epochs=9, trials=0, space={"x": Int(0, 9)}).spec.batch
         for name in ("random", "grid", "tpe", "nas", "halving")
     }
-    assert batches == {"random": 256, "grid": 256, "tpe": 8, "nas": 16, "halving": 9}
+    assert batches == {"random": 1024, "grid": 1024, "tpe": 8, "nas": 16, "halving": 9}
 
 
 def test_initial_configurations_are_tried_first_and_defaults_fill_in(go):
@@ -198,7 +198,7 @@ def test_a_name_goes_on_to_the_total_and_no_further(go):
         ({"objective": growing, "epochs": 3}, "objective.function: stored .*square.*now .*growing"),
         ({"searcher": "tpe"}, 'searcher: stored "random", now "tpe"'),
         ({"seed": 1}, "seed: stored 0, now 1"),
-        ({"batch": 2}, "batch: stored 256, now 2"),
+        ({"batch": 2}, "batch: stored 1024, now 2"),
         ({"initial": [{"x": 0.0, "kind": "a"}]}, "initial: stored"),
     ],
     ids=named,

@@ -13,7 +13,7 @@ from hpo.values import plain
 MAX_DEPTH: Final = 6
 ACTIVATIONS: Final = ("relu", "tanh", "sigmoid", "leaky_relu")
 OPTIMIZERS: Final = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop")
-PADDED_WIDTHS: Final = (16, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
+PADDED_WIDTHS: Final = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 MAX_DROPOUT: Final = 1 - 2**-16  # what is left is divided by 1 - dropout; what is drawn is rounded to 2^-23
 _HUGE = 1e6  # keeps products of two settings far inside the range of float32
 

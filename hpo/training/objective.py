@@ -13,7 +13,7 @@ from hpo.training.data import DATA_SETS
 from hpo.trial import Job
 
 if TYPE_CHECKING:
-    from hpo.training.population.executor import PopulationExecutor
+    from hpo.executors.base import Executor
 
 METRICS: Final[Mapping[str, str]] = {"accuracy": "maximize"}  # name to direction
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
@@ -73,13 +73,15 @@ class SimpleNNObjective(Objective):
 
         return SoloRun(hyperparameters.complete(job.params), load_data(self.data, self.data_seed), job.seed)
 
-    def executor(self) -> "PopulationExecutor":
+    def executor(self) -> "Executor":
         """All trials train together."""
         from hpo.training.data import load_data
         from hpo.training.population.executor import PopulationExecutor
         from hpo.training.population.machine import choose_device
+        from hpo.training.population.parallel import ParallelExecutor
 
-        return PopulationExecutor(self, load_data(self.data, self.data_seed), choose_device(self.device))
+        data, device = load_data(self.data, self.data_seed), choose_device(self.device)
+        return ParallelExecutor(self, data) if device.type == "cpu" else PopulationExecutor(self, data, device)
 
     def space(self, name: str = "default") -> Space | None:
         """The space "default" or "architecture"; None for another name."""

@@ -24,7 +24,7 @@ def test_a_run_prints_its_answer_on_stdout_and_its_progress_on_stderr(hpo):
     assert f"value (minimized)  {best.value:.6g}\n" in found.out
     assert "`hpo show square-random-0` lists the trials" in found.out
     first, *_, last = found.err.splitlines()
-    assert first.startswith("study square-random-0: new; 0/12 trials; batch 256 (random's default); device cpu")
+    assert first.startswith("study square-random-0: new; 0/12 trials; batch 1024 (random's default); device cpu")
     assert last.startswith("study square-random-0: complete; 12/12 trials, best ")
 
 
@@ -160,7 +160,7 @@ def test_a_conflict_lists_the_differences_and_changes_nothing(squares, home):
     before = (home / "hpo.db").read_bytes()
     found = squares(*RUN, "--name", "squares", "--seed", 3, "--batch", 7)
     assert found.code == 5
-    assert found.err.splitlines()[1:] == ["  seed: stored 0, now 3", "  batch: stored 256, now 7"]
+    assert found.err.splitlines()[1:] == ["  seed: stored 0, now 3", "  batch: stored 1024, now 7"]
     assert (home / "hpo.db").read_bytes() == before
 
 

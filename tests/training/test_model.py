@@ -94,7 +94,7 @@ def test_first_weights_follow_the_uniform_distribution_of_torch_linear() -> None
 
 @pytest.mark.parametrize(
     ("n_inputs", "widths", "n_classes", "padded"),
-    [(5, (33, 7, 50), 3, 64), (17, (1,), 2, 16), (16, (32, 32), 16, 32), (1, (13, 129), 19, 160)],
+    [(5, (33, 7, 50), 3, 64), (17, (1,), 2, 32), (16, (32, 32), 16, 32), (1, (13, 129), 19, 160)],
 )
 def test_weights_are_the_beginning_of_the_padded_draw_scaled_by_the_root_of_the_fan_in(
     n_inputs: int, widths: tuple[int, ...], n_classes: int, padded: int
@@ -117,7 +117,7 @@ def test_weights_are_the_beginning_of_the_padded_draw_scaled_by_the_root_of_the_
 
 
 def test_a_narrower_network_is_the_beginning_of_a_wider_one_of_the_same_padded_width() -> None:
-    narrow, wide = (SimpleNN(5, 3, complete({"width": width}), 11, torch.float64) for width in (35, 48))
+    narrow, wide = (SimpleNN(5, 3, complete({"width": width}), 11, torch.float64) for width in (35, 64))
     sizes = [(5, 35), (35, 35), (35, 3)]
     scales = [1.0, math.sqrt(64 / 35), math.sqrt(64 / 35)]
     for (weight, bias), (wider, wider_bias), (fan_in, fan_out), scale in zip(

@@ -96,6 +96,7 @@ class Chunk:
         settings = [member.settings for member in self.members]
         self._network = Network(layout, settings, self._rows, self._grads)
         self._workspaces: dict[tuple[int, bool], Workspace] = {}
+        self._x: Tensor | None = None  # memory for an epoch's inputs
         self._mask_memory: list[Tensor] = []  # a block of each hidden layer, and one to work in
         self._width = layout.width
         dropout = setting_columns(settings)["dropout"]  # (K, 1)
@@ -134,7 +135,9 @@ class Chunk:
         if batches.places is not None:
             order = functional.pad(order, (0, 1), value=order.shape[1])[:, batches.places]
         rows = order.flatten()  # selecting along one dimension is faster than indexing by (K, n)
-        x_all = inputs.x.index_select(0, rows).view(*order.shape, -1)  # (K, n, d)
+        if self._x is None:
+            self._x = inputs.x.new_empty(len(rows), inputs.x.shape[1])
+        x_all = torch.index_select(inputs.x, 0, rows, out=self._x).view(*order.shape, -1)  # (K, n, d)
         xs = torch.split(x_all, list(batches.padded), dim=1)  # (K, R, d) each
         ys = torch.split(inputs.y[rows].view_as(order)[:, None], list(batches.padded), dim=2)  # (K, 1, R) each
         columns = [family.columns(self.steps) for family in self._families]

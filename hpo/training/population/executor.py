@@ -45,6 +45,9 @@ class PopulationExecutor(Executor):
         threads: chunks that train at once; None: what the machine has.
         chunk_bytes: memory of a chunk; None: what suits the machine.
         paused_bytes: memory for paused trials; None: a share of the machine's.
+
+    Attributes:
+        threads: chunks that may train at once from now on, at most as many as in the beginning.
     """
 
     def __init__(
@@ -58,8 +61,8 @@ class PopulationExecutor(Executor):
         paused_bytes: int | None = None,
     ) -> None:
         self._inputs = Inputs.of(data, device)
-        self._threads = machine.threads(device) if threads is None else threads
-        self._chunk_bytes = machine.chunk_bytes(device, self._threads) if chunk_bytes is None else chunk_bytes
+        self.threads = machine.threads(device) if threads is None else threads
+        self._chunk_bytes = machine.chunk_bytes(device, self.threads) if chunk_bytes is None else chunk_bytes
         self._solo = InProcessExecutor(objective)
         self._told: set[str] = set()  # why trials went there
         self._paused = Paused(paused_bytes)
@@ -71,7 +74,12 @@ class PopulationExecutor(Executor):
         self._turn = 0
         self._callers_threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        self._pool = ThreadPoolExecutor(self._threads, "hpo-population", torch.set_num_threads, (1,))
+        self._pool = ThreadPoolExecutor(self.threads, "hpo-population", torch.set_num_threads, (1,))
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are jobs."""
+        return bool(self._ready or self._evaluations or self._passes or self._solo.busy)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
@@ -153,10 +161,10 @@ class PopulationExecutor(Executor):
         after another, not all at the end: what was reached is kept when the run is stopped. A study of which
         nothing is under way does not wait for others.
         """
-        while (free := self._threads - len(self._passes)) > 0:
-            share = -(-len(self._evaluations) // self._threads)  # of a thread, so that all have work
+        while (free := self.threads - len(self._passes)) > 0:
+            share = -(-len(self._evaluations) // self.threads)  # of a thread, so that all have work
             able = [group for group in self._groups.values() if group.may_start(min(group.limit, share))]
-            if sum(group.begun for group in self._groups.values()) >= GROUPS_AT_ONCE * self._threads:
+            if sum(group.begun for group in self._groups.values()) >= GROUPS_AT_ONCE * self.threads:
                 busy = {evaluation.job.study for member, evaluation in self._evaluations.items() if member.tensors}
                 able = [group for group in able if group.begun or not self._studies(group.loose) <= busy]
             if not able:

@@ -31,7 +31,7 @@ class Paused:
     """
 
     def __init__(self, limit: int | None = None) -> None:
-        self._limit = _memory() // _MEMORY_SHARE if limit is None else limit
+        self._limit = memory_share() if limit is None else limit
         self._kept: OrderedDict[Key, Member] = OrderedDict()
         self._spilled: dict[Key, tuple[Path, bytes]] = {}  # file, digest of its content
         self._bytes = 0
@@ -115,8 +115,10 @@ def _size(member: Member) -> int:
     return sum(tensor.nbytes for tensor in member.tensors)
 
 
-def _memory() -> int:
+def memory_share() -> int:
+    """Bytes of the machine's memory that are for paused trials."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return _UNKNOWN_MEMORY
+        memory = _UNKNOWN_MEMORY
+    return memory // _MEMORY_SHARE

@@ -1,0 +1,341 @@
+"""The executor of the shared objective on the cores of a CPU: the population engine here and in helper processes.
+
+Threads of this process begin at once. If there is work for longer than it takes to start interpreters, a helper
+process takes over from each thread but one. Trials are handed out a shape at a time, the last ones in small parts, so
+that all end together. Which process trains a trial changes no result.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+
+from hpo.executors.base import Event, Executor
+from hpo.executors.ending import Evaluation
+from hpo.objective import Objective
+from hpo.training.data import Data
+from hpo.training.hyperparameters import Settings, complete
+from hpo.training.optimizers import unfused
+from hpo.training.population import machine
+from hpo.training.population.chunk import shape_of
+from hpo.training.population.executor import GROUPS_AT_ONCE, PopulationExecutor
+from hpo.training.population.helper import Helper, Setup
+from hpo.training.population.layout import layout_of
+from hpo.training.population.paused import memory_share
+from hpo.trial import Job, Outcome, Progress, State
+
+START_SECONDS: Final = 4.0  # of work from which on helpers pay
+_SAMPLE_SECONDS: Final = 0.5  # of training tell how long the rest will take
+_LOOK_SECONDS: Final = 0.005  # between two looks at the helpers while this process trains, too
+_BASE_COST: Final = 12_000  # parameters of the trial whose epoch takes twice as long as that of a tiny one
+_TRIES: Final = 2  # helpers that may end while they train a trial
+
+Shape = tuple[int, int]
+
+
+@dataclass(eq=False)
+class Work:
+    """A job and what it takes.
+
+    Attributes:
+        job: what to train.
+        shape: trials of one shape train together.
+        epoch_cost: of one epoch, about in proportion to its time.
+        epoch: epoch reached.
+        tries: how often a helper ended while it trained it.
+    """
+
+    job: Job
+    shape: Shape
+    epoch_cost: float
+    epoch: int
+    tries: int = 0
+
+    @property
+    def left(self) -> float:
+        """Cost of what is left."""
+        return max(1, self.job.target - self.epoch) * self.epoch_cost
+
+
+@dataclass(eq=False)
+class Trainer:
+    """One that trains: this process or a helper.
+
+    Attributes:
+        engine: takes its jobs.
+        threads: how many train there.
+        works: under way there, by study and evaluation.
+    """
+
+    engine: PopulationExecutor | Helper
+    threads: int
+    works: dict[tuple[int, int], Work] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> set[Shape]:
+        """Of the trials under way."""
+        return {work.shape for work in self.works.values()}
+
+    @property
+    def load(self) -> float:
+        """Cost of what is left for each thread."""
+        return sum(work.left for work in self.works.values()) / self.threads
+
+    def submit(self, works: Sequence[Work]) -> None:
+        """Begin with `works`."""
+        self.works |= {(work.job.study, work.job.evaluation): work for work in works}
+        self.engine.submit([work.job for work in works])
+
+
+class ParallelExecutor(Executor):
+    """Trains all its jobs together on all cores.
+
+    Args:
+        objective: see `PopulationExecutor`; helpers get a pickled copy.
+        data: what the jobs train on.
+        threads: that train at once, in all processes; None: what the machine has.
+        start_seconds: of work from which on helpers are started.
+    """
+
+    def __init__(
+        self, objective: Objective, data: Data, *, threads: int | None = None, start_seconds: float = START_SECONDS
+    ) -> None:
+        cpu = torch.device("cpu")
+        self._threads = machine.threads(cpu) if threads is None else threads
+        chunk_bytes, paused_bytes = machine.chunk_bytes(cpu, self._threads), memory_share() // self._threads
+        self._setup = Setup(objective, data, chunk_bytes, paused_bytes)
+        self._start_seconds = start_seconds
+        self._local = PopulationExecutor(
+            objective, data, cpu, threads=self._threads, chunk_bytes=chunk_bytes, paused_bytes=paused_bytes
+        )
+        self._here = Trainer(self._local, self._threads)
+        self._trainers = [self._here]
+        self._helpers: list[Helper] = []  # those that are starting, too
+        self._may_start = self._threads > 1 and bool(sys.executable)
+        self._inbox: queue.SimpleQueue[tuple[Helper, Any]] = queue.SimpleQueue()
+        self._pending: dict[Shape, list[Work]] = {}  # the shape that has waited longest first
+        self._homes: dict[tuple[int, int], Trainer] = {}  # who has a paused trial, by study and number
+        self._lost: list[Event] = []
+        self._changed = False  # whether something may have to be handed out
+        self._began: float | None = None
+        self._done = 0.0  # cost of what was trained
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """See `Executor.submit`."""
+        if self._began is None:
+            self._began = time.monotonic()
+        self._changed = True
+        for job in jobs:
+            try:
+                settings = complete(job.params)
+            except Exception:
+                self._local.submit([job])  # fails there in the engine's words
+                continue
+            if unfused(settings):
+                self._local.submit([job])
+                continue
+            work = self._work(job, settings)
+            home = self._homes.pop((job.study, job.number), None)
+            if home is not None:
+                home.submit([work])
+            else:
+                self._pending.setdefault(work.shape, []).append(work)
+
+    def wait(self, timeout: float) -> list[Event]:
+        """See `Executor.wait`; returns as soon as an evaluation has ended."""
+        deadline = time.monotonic() + timeout
+        events, self._lost = self._lost, []
+        while True:
+            self._start_helpers()
+            self._hand_out()
+            left = max(0.0, deadline - time.monotonic())
+            if self._local.busy:
+                events += self._note(self._here, self._local.wait(min(left, _LOOK_SECONDS) if self._helpers else left))
+                events += self._hear(0.0)
+            elif any(trainer.works for trainer in self._trainers):
+                events += self._hear(left)
+            else:
+                break
+            if left == 0 or any(isinstance(event, Outcome) for _, event in events):
+                break
+        self._hand_out()  # all go on while the caller stores
+        return events
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """See `Executor.cancel`."""
+        jobs, self._changed = list(jobs), True
+        dropped = {(job.study, job.evaluation) for job in jobs}
+        self._lost = [(job, event) for job, event in self._lost if (job.study, job.evaluation) not in dropped]
+        for shape, works in list(self._pending.items()):
+            self._set_pending(shape, [w for w in works if (w.job.study, w.job.evaluation) not in dropped])
+        for trainer in self._trainers:
+            trainer.works = {key: work for key, work in trainer.works.items() if key not in dropped}
+            trainer.engine.cancel(jobs)
+
+    def release(self, study: int, keep: Callable[[int], bool]) -> None:
+        """See `Executor.release`."""
+        released: dict[Helper, list[int]] = {}
+        for (of, number), trainer in list(self._homes.items()):
+            if of == study and not keep(number):
+                del self._homes[of, number]
+                if isinstance(trainer.engine, Helper):
+                    released.setdefault(trainer.engine, []).append(number)
+        for helper, numbers in released.items():
+            helper.forget(study, numbers)
+        self._local.release(study, keep)
+
+    def close(self) -> None:
+        """Stop all training at its next step, end the helpers and give back everything."""
+        for helper in self._helpers:
+            helper.stop()
+        self._local.close()
+        for helper in self._helpers:
+            helper.close()
+
+    def _work(self, job: Job, settings: Settings) -> Work:
+        data = self._setup.data
+        size = layout_of(settings, data).size(len(settings.widths))
+        return Work(job, shape_of(settings, data), _BASE_COST + size, job.start)
+
+    def _set_pending(self, shape: Shape, works: list[Work]) -> None:
+        if works:
+            self._pending[shape] = works
+        else:
+            del self._pending[shape]
+
+    # -- handing out
+
+    def _hand_out(self) -> None:
+        """Give everyone work, but no more shapes than the engine has under way at once.
+
+        Except that a study of which nothing is under way does not wait for others.
+        """
+        if not (self._changed and self._pending):
+            return
+        self._changed = False
+        going = {study for trainer in self._trainers for study, _ in trainer.works}
+        for shape, works in list(self._pending.items()):
+            if any(work.job.study not in going for work in works):
+                idlest = min(self._trainers, key=lambda trainer: trainer.load)
+                going |= {work.job.study for work in self._give(idlest, shape, at_least=1)}
+        while any(self._give_next(trainer) for trainer in sorted(self._trainers, key=lambda trainer: trainer.load)):
+            pass
+
+    def _give_next(self, trainer: Trainer) -> bool:
+        """Whether there was something for `trainer`."""
+        shapes = trainer.shapes
+        full = len(shapes) >= GROUPS_AT_ONCE * trainer.threads
+        able = [shape for shape in self._pending if not full or shape in shapes]
+        return any(self._give(trainer, shape, at_least=0 if trainer.works else 1) for shape in able)
+
+    def _give(self, trainer: Trainer, shape: Shape, at_least: int) -> list[Work]:
+        """Hand out trials of a shape, until `trainer` has its share of everything that is left."""
+        pending = self._pending[shape]
+        total = sum(work.left for works in self._pending.values() for work in works)
+        total += sum(each.load * each.threads for each in self._trainers)
+        room = (total / sum(each.threads for each in self._trainers) - trainer.load) * trainer.threads
+        count = 0
+        while count < len(pending) and (count < at_least or pending[count].left <= room):
+            room -= pending[count].left
+            count += 1
+        self._set_pending(shape, pending[count:])
+        if count:
+            trainer.submit(pending[:count])
+        return pending[:count]
+
+    # -- what comes back
+
+    def _note(self, trainer: Trainer, events: list[Event]) -> list[Event]:
+        """Keep account of the events of `trainer`."""
+        for job, event in events:
+            work = trainer.works.get((job.study, job.evaluation))
+            if work is None:
+                continue  # trains alone
+            reached = event.epoch if isinstance(event, Progress) else job.target
+            self._done += max(0, reached - work.epoch) * work.epoch_cost
+            work.epoch = reached
+            if isinstance(event, Outcome):
+                self._changed = True
+                del trainer.works[job.study, job.evaluation]
+                if event.state == State.DONE and job.target < job.epochs:
+                    self._homes[job.study, job.number] = trainer
+        return events
+
+    def _hear(self, timeout: float) -> Iterator[Event]:
+        """Events of helpers, waiting for the first message."""
+        try:
+            helper, message = self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait()
+            while True:
+                if message is None:
+                    yield from self._bury(helper)
+                else:
+                    yield from self._listen(helper, message)
+                helper, message = self._inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _listen(self, helper: Helper, message: Any) -> list[Event]:
+        was_ready, events = helper.ready, helper.events(message)
+        if not was_ready:
+            self._here.threads -= 1
+            self._local.threads = self._here.threads
+            self._trainers.append(Trainer(helper, 1))
+            self._changed = True
+            return events
+        [trainer] = [trainer for trainer in self._trainers if trainer.engine is helper]
+        return self._note(trainer, events)
+
+    # -- helpers
+
+    def _start_helpers(self) -> None:
+        """Start them once if the work ahead, or what the run has taken so far, says that it will last."""
+        if not self._may_start or self._began is None:
+            return
+        elapsed = time.monotonic() - self._began
+        if elapsed < min(_SAMPLE_SECONDS, self._start_seconds):
+            return
+        left = sum(work.left for works in self._pending.values() for work in works)
+        left += sum(trainer.load * trainer.threads for trainer in self._trainers)
+        if elapsed < self._start_seconds and elapsed * left < self._start_seconds * self._done:
+            return
+        self._may_start = False
+        try:
+            for _ in range(self._threads - 1):
+                self._helpers.append(Helper(self._setup, self._inbox))
+        except OSError as error:
+            warnings.warn(f"no further training process could be started ({error}): fewer train", stacklevel=2)
+
+    def _bury(self, helper: Helper) -> list[Event]:
+        """A helper has ended: what it trained trains again elsewhere, unless it was there when others ended."""
+        self._helpers.remove(helper)
+        ending = helper.ending()
+        helper.close()
+        if not helper.ready:
+            warnings.warn(f"a training process could not start ({ending}): its core is used by a thread", stacklevel=2)
+            return []
+        [trainer] = [trainer for trainer in self._trainers if trainer.engine is helper]
+        self._trainers.remove(trainer)
+        self._here.threads += 1
+        self._local.threads = self._here.threads
+        self._homes = {key: home for key, home in self._homes.items() if home is not trainer}
+        self._changed = True
+        events: list[Event] = []
+        for work in trainer.works.values():
+            work.tries, work.epoch = work.tries + 1, work.job.start
+            if work.tries < _TRIES:
+                self._pending.setdefault(work.shape, []).append(work)
+            else:
+                error = RuntimeError(f"{work.tries} training processes ended while they trained it, now with {ending}")
+                events.append((work.job, Evaluation(work.job).fail(error)))
+        warnings.warn(
+            f"a training process ended ({ending}): {len(trainer.works)} trials that it trained train again",
+            stacklevel=2,
+        )
+        return events
