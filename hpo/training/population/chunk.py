@@ -53,23 +53,24 @@ class Member:
         """Forget all training."""
         self.tensors, self.last = (), None
 
-    def nbytes(self, data: Data) -> int:
-        """About how many bytes its training works on.
-
-        Parameters, gradients and slots; the buffers of a batch and of a block of validation rows; the epoch's inputs.
-        """
-        settings, layout = self.settings, layout_of(self.settings, data)
-        depth, n = len(settings.widths), len(data.train.y)
-        rows = padded(min(settings.batch_size, n)) + 2 * VALIDATION_ROWS
-        hidden = depth * layout.width * 3  # y, what dropout leaves of it, masks
-        ends = padded(data.n_inputs) + 4 * padded(data.n_classes)  # logits, probabilities and their gradients
-        floats = layout.size(depth) * (2 + OPTIMIZERS[settings.optimizer].slots) + rows * (hidden + ends)
-        return (floats + n * padded(data.n_inputs)) * data.train.x.element_size()
-
 
 def shape_of(settings: Settings, data: Data) -> tuple[int, int]:
     """Trials of one shape can train together: padded width, rows of a batch."""
     return settings.padded_width, min(settings.batch_size, len(data.train.y))
+
+
+def nbytes_of(settings: Settings, data: Data) -> int:
+    """About how many bytes a trial's training works on.
+
+    Parameters, gradients and slots; the buffers of a batch and of a block of validation rows; the epoch's inputs.
+    """
+    layout = layout_of(settings, data)
+    depth, n = len(settings.widths), len(data.train.y)
+    rows = padded(min(settings.batch_size, n)) + 2 * VALIDATION_ROWS
+    hidden = depth * layout.width * 3  # y, what dropout leaves of it, masks
+    ends = padded(data.n_inputs) + 4 * padded(data.n_classes)  # logits, probabilities and their gradients
+    floats = layout.size(depth) * (2 + OPTIMIZERS[settings.optimizer].slots) + rows * (hidden + ends)
+    return (floats + n * padded(data.n_inputs)) * data.train.x.element_size()
 
 
 class Chunk:

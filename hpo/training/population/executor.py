@@ -24,7 +24,7 @@ from hpo.training.data import Data
 from hpo.training.hyperparameters import complete
 from hpo.training.optimizers import unfused
 from hpo.training.population import machine
-from hpo.training.population.chunk import Chunk, Member, shape_of
+from hpo.training.population.chunk import Chunk, Member, nbytes_of, shape_of
 from hpo.training.population.inputs import Inputs
 from hpo.training.population.paused import Paused
 from hpo.training.population.schedule import Group, Pass
@@ -151,7 +151,7 @@ class PopulationExecutor(Executor):
         data = self._inputs.data
         shape = shape_of(member.settings, data)
         if shape not in self._groups:
-            self._groups[shape] = Group(max(1, self._chunk_bytes // member.nbytes(data)))
+            self._groups[shape] = Group(max(1, self._chunk_bytes // nbytes_of(member.settings, data)))
         return self._groups[shape]
 
     def _dispatch(self) -> None:

@@ -7,10 +7,12 @@ that all end together. Which process trains a trial changes no result.
 
 from __future__ import annotations
 
+import math
 import queue
 import sys
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,7 +26,7 @@ from hpo.training.data import Data
 from hpo.training.hyperparameters import Settings, complete
 from hpo.training.optimizers import unfused
 from hpo.training.population import machine
-from hpo.training.population.chunk import shape_of
+from hpo.training.population.chunk import nbytes_of, shape_of
 from hpo.training.population.executor import GROUPS_AT_ONCE, PopulationExecutor
 from hpo.training.population.helper import Helper, Setup
 from hpo.training.population.layout import layout_of
@@ -47,6 +49,7 @@ class Work:
     Attributes:
         job: what to train.
         shape: trials of one shape train together.
+        chunk_share: of a chunk's memory.
         epoch_cost: of one epoch, about in proportion to its time.
         epoch: epoch reached.
         tries: how often a helper ended while it trained it.
@@ -54,6 +57,7 @@ class Work:
 
     job: Job
     shape: Shape
+    chunk_share: float
     epoch_cost: float
     epoch: int
     tries: int = 0
@@ -70,7 +74,7 @@ class Trainer:
 
     Attributes:
         engine: takes its jobs.
-        threads: how many train there.
+        threads: how many it is meant to train on.
         works: under way there, by study and evaluation.
     """
 
@@ -79,14 +83,16 @@ class Trainer:
     works: dict[tuple[int, int], Work] = field(default_factory=dict)
 
     @property
-    def shapes(self) -> set[Shape]:
-        """Of the trials under way."""
-        return {work.shape for work in self.works.values()}
-
-    @property
     def load(self) -> float:
         """Cost of what is left for each thread."""
         return sum(work.left for work in self.works.values()) / self.threads
+
+    def chunks(self) -> defaultdict[Shape, float]:
+        """How many chunks of each shape are under way, also parts of one."""
+        found: defaultdict[Shape, float] = defaultdict(float)
+        for work in self.works.values():
+            found[work.shape] += work.chunk_share
+        return found
 
     def submit(self, works: Sequence[Work]) -> None:
         """Begin with `works`."""
@@ -201,8 +207,9 @@ class ParallelExecutor(Executor):
 
     def _work(self, job: Job, settings: Settings) -> Work:
         data = self._setup.data
+        share = min(1.0, nbytes_of(settings, data) / self._setup.chunk_bytes)
         size = layout_of(settings, data).size(len(settings.widths))
-        return Work(job, shape_of(settings, data), _BASE_COST + size, job.start)
+        return Work(job, shape_of(settings, data), share, _BASE_COST + size, job.start)
 
     def _set_pending(self, shape: Shape, works: list[Work]) -> None:
         if works:
@@ -213,42 +220,48 @@ class ParallelExecutor(Executor):
     # -- handing out
 
     def _hand_out(self) -> None:
-        """Give everyone work, but no more shapes than the engine has under way at once.
+        """Give everyone work, but no more chunks than the engine has under way at once.
 
         Except that a study of which nothing is under way does not wait for others.
         """
-        if not (self._changed and self._pending):
-            return
-        self._changed = False
-        going = {study for trainer in self._trainers for study, _ in trainer.works}
-        for shape, works in list(self._pending.items()):
-            if any(work.job.study not in going for work in works):
-                idlest = min(self._trainers, key=lambda trainer: trainer.load)
-                going |= {work.job.study for work in self._give(idlest, shape, at_least=1)}
-        while any(self._give_next(trainer) for trainer in sorted(self._trainers, key=lambda trainer: trainer.load)):
-            pass
+        if self._changed and self._pending:
+            self._changed = False
+            going = {study for trainer in self._trainers for study, _ in trainer.works}
+            for shape, works in list(self._pending.items()):
+                if any(work.job.study not in going for work in works):
+                    idlest = min(self._trainers, key=lambda trainer: trainer.load)
+                    going |= {work.job.study for work in self._give(idlest, shape, at_least=1)}
+            while any(self._give_next(trainer) for trainer in sorted(self._trainers, key=lambda each: each.load)):
+                pass
+        # a thread takes the core of a helper that has nothing to do
+        self._local.threads = self._threads - sum(bool(trainer.works) for trainer in self._trainers[1:])
 
     def _give_next(self, trainer: Trainer) -> bool:
         """Whether there was something for `trainer`."""
-        shapes = trainer.shapes
-        full = len(shapes) >= GROUPS_AT_ONCE * trainer.threads
-        able = [shape for shape in self._pending if not full or shape in shapes]
-        return any(self._give(trainer, shape, at_least=0 if trainer.works else 1) for shape in able)
+        at_least = 0 if trainer.works else 1
+        return any(self._give(trainer, shape, at_least) for shape in list(self._pending))
 
     def _give(self, trainer: Trainer, shape: Shape, at_least: int) -> list[Work]:
-        """Hand out trials of a shape, until `trainer` has its share of everything that is left."""
-        pending = self._pending[shape]
-        total = sum(work.left for works in self._pending.values() for work in works)
-        total += sum(each.load * each.threads for each in self._trainers)
-        room = (total / sum(each.threads for each in self._trainers) - trainer.load) * trainer.threads
+        """Hand out trials of a shape, until `trainer` has its chunks, or its share of everything that is left."""
+        pending, chunks = self._pending[shape], trainer.chunks()
+        others = sum(math.ceil(count) for each, count in chunks.items() if each != shape)
+        free = GROUPS_AT_ONCE * trainer.threads - others - chunks[shape]
+        room = (self._left() / sum(each.threads for each in self._trainers) - trainer.load) * trainer.threads
         count = 0
-        while count < len(pending) and (count < at_least or pending[count].left <= room):
-            room -= pending[count].left
+        for work in pending:
+            room, free = room - work.left, free - work.chunk_share
+            if count >= at_least and min(room, free) < 0:
+                break
             count += 1
         self._set_pending(shape, pending[count:])
         if count:
             trainer.submit(pending[:count])
         return pending[:count]
+
+    def _left(self) -> float:
+        """Cost of everything that is left."""
+        pending = sum(work.left for works in self._pending.values() for work in works)
+        return pending + sum(trainer.load * trainer.threads for trainer in self._trainers)
 
     # -- what comes back
 
@@ -285,7 +298,6 @@ class ParallelExecutor(Executor):
         was_ready, events = helper.ready, helper.events(message)
         if not was_ready:
             self._here.threads -= 1
-            self._local.threads = self._here.threads
             self._trainers.append(Trainer(helper, 1))
             self._changed = True
             return events
@@ -301,9 +313,7 @@ class ParallelExecutor(Executor):
         elapsed = time.monotonic() - self._began
         if elapsed < min(_SAMPLE_SECONDS, self._start_seconds):
             return
-        left = sum(work.left for works in self._pending.values() for work in works)
-        left += sum(trainer.load * trainer.threads for trainer in self._trainers)
-        if elapsed < self._start_seconds and elapsed * left < self._start_seconds * self._done:
+        if elapsed < self._start_seconds and elapsed * self._left() < self._start_seconds * self._done:
             return
         self._may_start = False
         try:
@@ -323,7 +333,6 @@ class ParallelExecutor(Executor):
         [trainer] = [trainer for trainer in self._trainers if trainer.engine is helper]
         self._trainers.remove(trainer)
         self._here.threads += 1
-        self._local.threads = self._here.threads
         self._homes = {key: home for key, home in self._homes.items() if home is not trainer}
         self._changed = True
         events: list[Event] = []
