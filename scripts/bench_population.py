@@ -5,7 +5,8 @@
 The loop is `train_loop` below: `nn.Sequential`, `torch.optim` with its defaults, `nn.CrossEntropyLoss`, a Python loop
 over shuffled batches. Like the engine it evaluates the validation rows once an epoch and reads both losses. It runs on
 the number of threads that suits it best: tried for each kind of trial before the rounds and, beside one, in them.
-The engine is `PopulationExecutor`, timed from before it is made to the last outcome, on all cores and on one thread.
+The engine is the objective's own executor, timed from before it is made to the last outcome, helper processes and
+their start included, on all cores and on one thread.
 All take turns in every round; shown are medians over the rounds, for ratios also the lowest and the highest round.
 In a round the engine trains all configurations, the loop a few of them and others in the next.
 
@@ -13,7 +14,7 @@ In a round the engine trains all configurations, the loop a few of them and othe
 * The share of the machine's matrix-multiply limit: the operations that the trial's own sizes need, padding not
   counted, beside what a product of 512 x 512 float32 reaches on one thread, times threads.
 * The solo path, `hpo.training.solo`, beside the loop in CPU time, both on one thread. It has torch's fused optimizers.
-* From how many trials on the engine pays; peak memory by K, each in a process of its own.
+* From how many trials on the engine pays; peak memory by K, each in a process of its own (helpers' not counted).
 * Studies of 10^2 to 10^4 tiny trials (10^5: `--huge`), each in a process of its own, in rounds of at most 1024.
 
 `--gpu` measures the engine alone. Targets are for the full run on an idle machine; `--quick` shows that all works.
@@ -39,17 +40,17 @@ import torch
 from torch import nn
 
 from hpo import Choice, Float, Int, Space, seeding
+from hpo.executors.base import Executor
 from hpo.training.data import Data, load_data
 from hpo.training.hyperparameters import ACTIVATIONS, OPTIMIZERS
 from hpo.training.objective import SimpleNNObjective
-from hpo.training.population.executor import PopulationExecutor
+from hpo.training.population.parallel import ParallelExecutor
 from hpo.training.solo import train_and_evaluate
 from hpo.trial import Job, Outcome, State
 
 Params = Mapping[str, Any]
 Cost = tuple[float, float]  # milliseconds a trial, mean accuracy
 
-CPU = torch.device("cpu")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 DATA = "classification"
 SOLO_LIMIT = 1.3  # times the loop's CPU time
@@ -152,7 +153,7 @@ def best_threads(configs: Sequence[Params], rounds: int, epochs: int) -> int:
     return counts[fastest.index(min(fastest))]
 
 
-def together(executor: PopulationExecutor, configs: Sequence[Params], epochs: int, first: int = 0) -> list[float]:
+def together(executor: Executor, configs: Sequence[Params], epochs: int, first: int = 0) -> list[float]:
     """Train all `configs` at once; accuracies in the order they come."""
     numbered = enumerate(configs, first)
     executor.submit([Job(1, number, number, params, number + 1, 0, epochs, epochs) for number, params in numbered])
@@ -166,12 +167,13 @@ def together(executor: PopulationExecutor, configs: Sequence[Params], epochs: in
     return values
 
 
-def make_engine(threads: int | None = None, device: torch.device = CPU) -> PopulationExecutor:
-    return PopulationExecutor(SimpleNNObjective(), load_data(DATA, 0), device, threads=threads)
+def make_engine(threads: int | None = None, device: str = "cpu") -> Executor:
+    objective = SimpleNNObjective(device=device)
+    return objective.executor() if threads is None else ParallelExecutor(objective, load_data(DATA, 0), threads=threads)
 
 
-def run_engine(configs: Sequence[Params], threads: int | None, epochs: int, device: torch.device = CPU) -> Cost:
-    """The engine on so many threads."""
+def run_engine(configs: Sequence[Params], threads: int | None, epochs: int, device: str = "cpu") -> Cost:
+    """The engine on so many threads, or on all the device has."""
     begin = time.perf_counter()
     with closing(make_engine(threads, device)) as executor:
         values = together(executor, configs, epochs)
@@ -353,14 +355,14 @@ def bench_growth(counts: Sequence[int], rounds: int) -> None:
     print(f"  last / first {ratio:.2f}, flat is at most {FLAT}: {met(ratio <= FLAT)}")
 
 
-def bench_gpu(size: Size, device: torch.device) -> None:
+def bench_gpu(size: Size) -> None:
     if not torch.cuda.is_available():
         sys.exit(f"torch {torch.__version__} finds no CUDA here")
-    print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}: {size.epochs} epochs, the engine alone")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}: {size.epochs} epochs, the engine alone")
     for row in rows(max(size.gpu), 1):
         for count in size.gpu:
-            run_engine(row.configs[:count], None, 1, device)  # warms up
-            costs = [run_engine(row.configs[:count], None, size.epochs, device) for _ in range(min(3, size.rounds))]
+            run_engine(row.configs[:count], None, 1, "cuda")  # warms up
+            costs = [run_engine(row.configs[:count], None, size.epochs, "cuda") for _ in range(min(3, size.rounds))]
             ms = f"{median_ms(costs):8.3f} ms a trial, {median_ms(costs) * count / 1000:7.2f} s"
             print(f"  {row.name:<16} K = {count:>4} {ms}, accuracy {costs[0][1]:.3f}")
 
@@ -390,7 +392,7 @@ def main() -> None:
     if arguments.alone is not None:
         print(json.dumps(measure_alone(*arguments.alone)))
     elif arguments.gpu:
-        bench_gpu(size, torch.device("cuda"))
+        bench_gpu(size)
     else:
         bench_cpu(size, huge=arguments.huge)
 

@@ -51,28 +51,26 @@ class Helper:
     """The parent's side.
 
     Args:
-        setup: what the helper trains with.
+        setup: what the helper trains with, a pickled `Setup`.
         inbox: takes (this helper, message) for each message, (this helper, None) at its end.
-        program: what the interpreter runs.
 
     Attributes:
         ready: whether it has begun to listen.
         jobs: under way there, by ticket.
     """
 
-    def __init__(self, setup: Setup, inbox: queue.SimpleQueue[tuple[Helper, Any]], program: str | None = None) -> None:
+    def __init__(self, setup: bytes, inbox: queue.SimpleQueue[tuple[Helper, Any]]) -> None:
         self.ready = False
         self.jobs: dict[int, Job] = {}
         self._tickets = 0
         self._process = subprocess.Popen(  # noqa: S603 # ourselves
-            [sys.executable, "-c", program or _PROGRAM.format(path=sys.path)],
+            [sys.executable, "-c", _PROGRAM.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the parent
         )
         self._inbox = inbox
-        self._send(setup)
-        self._reader = threading.Thread(target=self._read, name="hpo-population-helper", daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(setup,), name="hpo-population-helper", daemon=True)
         self._reader.start()
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -83,13 +81,14 @@ class Helper:
         self._send(("submit", list(zip(tickets, jobs, strict=True))))
 
     def cancel(self, jobs: Iterable[Job]) -> None:
-        """Give up those of `jobs` that are under way there."""
+        """Give up those of `jobs` that are under way there, also what they have come to meanwhile."""
         dropped = {(job.study, job.evaluation) for job in jobs}
         tickets = [ticket for ticket, job in self.jobs.items() if (job.study, job.evaluation) in dropped]
-        for ticket in tickets:
-            del self.jobs[ticket]
         if tickets:
             self._send(("cancel", tickets))
+        for ticket in tickets:
+            job = self.jobs.pop(ticket)
+            self.forget(job.study, [job.number])
 
     def forget(self, study: int, numbers: Sequence[int]) -> None:
         """Let go of paused trials."""
@@ -111,9 +110,10 @@ class Helper:
                 found.append((job, Progress(job, *event)))
         return found
 
+    @property
     def ending(self) -> str:
         """How its process ended: "exit code 1", "signal 9"."""
-        code = self._process.wait(_PATIENCE)
+        code = self._process.returncode
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def stop(self) -> None:
@@ -137,18 +137,32 @@ class Helper:
         self._process.stdout.close()
 
     def _send(self, message: object) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it is gone, which the reader tells
-            pickle.dump(message, self._process.stdin)
-            self._process.stdin.flush()
+        self._write(pickle.dumps(message))
 
-    def _read(self) -> None:
+    def _write(self, content: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(content)
+            self._process.stdin.flush()
+        except (OSError, ValueError):  # it is gone or closed, which the reader tells
+            return
+        except BaseException:  # an interrupt: half a message would be taken for the beginning of the next
+            self._process.kill()
+            raise
+
+    def _read(self, setup: bytes) -> None:
         assert self._process.stdout is not None
-        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):  # however it ends, it has ended
+        self._write(setup)  # takes until the interpreter has started; nothing else is sent before it is ready
+        try:
             while True:
                 message = pickle.load(self._process.stdout)  # noqa: S301 # from our own process
                 self._inbox.put((self, message))
-        self._inbox.put((self, None))
+        except EOFError:  # it ends
+            pass
+        except Exception:  # whatever cannot be read, nothing after it can
+            self._process.kill()
+        finally:
+            self._inbox.put((self, None))
 
 
 def main() -> None:
@@ -158,7 +172,7 @@ def main() -> None:
     os.dup2(2, 1)  # what anything here prints must not get among the messages
     try:
         setup: Setup = pickle.load(commands)  # noqa: S301 # from our own parent
-    except EOFError:
+    except (EOFError, pickle.UnpicklingError):  # it has ended already
         return
     executor = PopulationExecutor(
         setup.objective,
@@ -217,7 +231,10 @@ def _is_kept(forgotten: frozenset[int], number: int) -> bool:
 
 
 def _listen(commands: IO[bytes], inbox: queue.SimpleQueue[Any]) -> None:
-    with contextlib.suppress(EOFError, pickle.UnpicklingError):  # a parent that was killed may stop amid a message
+    try:
         while True:
             inbox.put(pickle.load(commands))  # noqa: S301 # from our own parent
-    inbox.put(None)
+    except (EOFError, pickle.UnpicklingError):  # a parent that was killed may stop amid a message
+        pass
+    finally:
+        inbox.put(None)

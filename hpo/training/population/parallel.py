@@ -8,6 +8,7 @@ that all end together. Which process trains a trial changes no result.
 from __future__ import annotations
 
 import math
+import pickle
 import queue
 import sys
 import time
@@ -37,6 +38,7 @@ START_SECONDS: Final = 4.0  # of work from which on helpers pay
 _SAMPLE_SECONDS: Final = 0.5  # of training tell how long the rest will take
 _LOOK_SECONDS: Final = 0.005  # between two looks at the helpers while this process trains, too
 _BASE_COST: Final = 12_000  # parameters of the trial whose epoch takes twice as long as that of a tiny one
+_ROUNDING: Final = 1e-9
 _TRIES: Final = 2  # helpers that may end while they train a trial
 
 Shape = tuple[int, int]
@@ -128,7 +130,6 @@ class ParallelExecutor(Executor):
         self._inbox: queue.SimpleQueue[tuple[Helper, Any]] = queue.SimpleQueue()
         self._pending: dict[Shape, list[Work]] = {}  # the shape that has waited longest first
         self._homes: dict[tuple[int, int], Trainer] = {}  # who has a paused trial, by study and number
-        self._lost: list[Event] = []
         self._changed = False  # whether something may have to be handed out
         self._began: float | None = None
         self._done = 0.0  # cost of what was trained
@@ -157,7 +158,7 @@ class ParallelExecutor(Executor):
     def wait(self, timeout: float) -> list[Event]:
         """See `Executor.wait`; returns as soon as an evaluation has ended."""
         deadline = time.monotonic() + timeout
-        events, self._lost = self._lost, []
+        events: list[Event] = []
         while True:
             self._start_helpers()
             self._hand_out()
@@ -178,7 +179,6 @@ class ParallelExecutor(Executor):
         """See `Executor.cancel`."""
         jobs, self._changed = list(jobs), True
         dropped = {(job.study, job.evaluation) for job in jobs}
-        self._lost = [(job, event) for job, event in self._lost if (job.study, job.evaluation) not in dropped]
         for shape, works in list(self._pending.items()):
             self._set_pending(shape, [w for w in works if (w.job.study, w.job.evaluation) not in dropped])
         for trainer in self._trainers:
@@ -201,9 +201,11 @@ class ParallelExecutor(Executor):
         """Stop all training at its next step, end the helpers and give back everything."""
         for helper in self._helpers:
             helper.stop()
-        self._local.close()
-        for helper in self._helpers:
-            helper.close()
+        try:
+            self._local.close()
+        finally:
+            for helper in self._helpers:
+                helper.close()
 
     def _work(self, job: Job, settings: Settings) -> Work:
         data = self._setup.data
@@ -226,37 +228,43 @@ class ParallelExecutor(Executor):
         """
         if self._changed and self._pending:
             self._changed = False
+            share = self._left() / sum(trainer.threads for trainer in self._trainers)
             going = {study for trainer in self._trainers for study, _ in trainer.works}
             for shape, works in list(self._pending.items()):
-                if any(work.job.study not in going for work in works):
+                first = {work.job.study: work for work in reversed(works) if work.job.study not in going}.values()
+                if first:
+                    self._pending[shape] = [*first, *(work for work in works if work not in first)]
                     idlest = min(self._trainers, key=lambda trainer: trainer.load)
-                    going |= {work.job.study for work in self._give(idlest, shape, at_least=1)}
-            while any(self._give_next(trainer) for trainer in sorted(self._trainers, key=lambda each: each.load)):
+                    self._give(idlest, [shape], share, at_least=len(first))
+                    going |= {work.job.study for work in first}
+            while any(
+                self._give(trainer, list(self._pending), share, at_least=0 if trainer.works else 1)
+                for trainer in sorted(self._trainers, key=lambda trainer: trainer.load)
+            ):
                 pass
         # a thread takes the core of a helper that has nothing to do
         self._local.threads = self._threads - sum(bool(trainer.works) for trainer in self._trainers[1:])
 
-    def _give_next(self, trainer: Trainer) -> bool:
-        """Whether there was something for `trainer`."""
-        at_least = 0 if trainer.works else 1
-        return any(self._give(trainer, shape, at_least) for shape in list(self._pending))
+    def _give(self, trainer: Trainer, shapes: Sequence[Shape], share: float, at_least: int) -> bool:
+        """Hand out trials of the first of `shapes` that `trainer` may take; whether there was one.
 
-    def _give(self, trainer: Trainer, shape: Shape, at_least: int) -> list[Work]:
-        """Hand out trials of a shape, until `trainer` has its chunks, or its share of everything that is left."""
-        pending, chunks = self._pending[shape], trainer.chunks()
-        others = sum(math.ceil(count) for each, count in chunks.items() if each != shape)
-        free = GROUPS_AT_ONCE * trainer.threads - others - chunks[shape]
-        room = (self._left() / sum(each.threads for each in self._trainers) - trainer.load) * trainer.threads
-        count = 0
-        for work in pending:
-            room, free = room - work.left, free - work.chunk_share
-            if count >= at_least and min(room, free) < 0:
-                break
-            count += 1
-        self._set_pending(shape, pending[count:])
-        if count:
-            trainer.submit(pending[:count])
-        return pending[:count]
+        It may take what fits into its chunks and into `share`, of each thread in everything that is left.
+        """
+        chunks, room = trainer.chunks(), (share - trainer.load) * trainer.threads
+        begun = {shape: math.ceil(count) for shape, count in chunks.items()}
+        for shape in shapes:
+            pending, left, count = self._pending[shape], room, 0
+            free = GROUPS_AT_ONCE * trainer.threads - sum(begun.values()) + begun.get(shape, 0) - chunks[shape]
+            for work in pending:
+                left, free = left - work.left, free - work.chunk_share
+                if count >= at_least and (left < -_ROUNDING * share or free < -_ROUNDING):
+                    break
+                count += 1
+            if count:
+                self._set_pending(shape, pending[count:])
+                trainer.submit(pending[:count])
+                return True
+        return False
 
     def _left(self) -> float:
         """Cost of everything that is left."""
@@ -310,25 +318,27 @@ class ParallelExecutor(Executor):
         """Start them once if the work ahead, or what the run has taken so far, says that it will last."""
         if not self._may_start or self._began is None:
             return
-        elapsed = time.monotonic() - self._began
-        if elapsed < min(_SAMPLE_SECONDS, self._start_seconds):
+        elapsed, left = time.monotonic() - self._began, self._left()
+        if left == 0 or elapsed < min(_SAMPLE_SECONDS, self._start_seconds):
             return
-        if elapsed < self._start_seconds and elapsed * self._left() < self._start_seconds * self._done:
+        if elapsed < self._start_seconds and elapsed * left < self._start_seconds * self._done:
             return
         self._may_start = False
         try:
+            setup = pickle.dumps(self._setup)
             for _ in range(self._threads - 1):
-                self._helpers.append(Helper(self._setup, self._inbox))
-        except OSError as error:
-            warnings.warn(f"no further training process could be started ({error}): fewer train", stacklevel=2)
+                self._helpers.append(Helper(setup, self._inbox))
+        except Exception as error:  # of an objective that cannot be pickled, of a system at its limits
+            warnings.warn(f"training processes could not be started ({error}): threads train instead", stacklevel=2)
 
     def _bury(self, helper: Helper) -> list[Event]:
         """A helper has ended: what it trained trains again elsewhere, unless it was there when others ended."""
-        self._helpers.remove(helper)
-        ending = helper.ending()
         helper.close()
+        self._helpers.remove(helper)
         if not helper.ready:
-            warnings.warn(f"a training process could not start ({ending}): its core is used by a thread", stacklevel=2)
+            warnings.warn(
+                f"a training process could not start ({helper.ending}): its core is used by a thread", stacklevel=2
+            )
             return []
         [trainer] = [trainer for trainer in self._trainers if trainer.engine is helper]
         self._trainers.remove(trainer)
@@ -341,10 +351,12 @@ class ParallelExecutor(Executor):
             if work.tries < _TRIES:
                 self._pending.setdefault(work.shape, []).append(work)
             else:
-                error = RuntimeError(f"{work.tries} training processes ended while they trained it, now with {ending}")
+                error = RuntimeError(
+                    f"{work.tries} training processes ended while they trained it, now with {helper.ending}"
+                )
                 events.append((work.job, Evaluation(work.job).fail(error)))
         warnings.warn(
-            f"a training process ended ({ending}): {len(trainer.works)} trials that it trained train again",
+            f"a training process ended ({helper.ending}): {len(trainer.works)} trials that it trained train again",
             stacklevel=2,
         )
         return events

@@ -1,6 +1,7 @@
 """The engine in several processes: the same results, also when processes die, are cancelled or cannot start."""
 
 import os
+import pickle
 import queue
 import signal
 import subprocess
@@ -175,7 +176,7 @@ def test_a_system_that_starts_no_process_leaves_the_work_to_threads(make, alone,
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    with pytest.warns(UserWarning, match="no further training process could be started"):
+    with pytest.warns(UserWarning, match="training processes could not be started .*Resource"):
         assert results(make(), ROUND) == alone
 
 
@@ -207,6 +208,36 @@ def test_a_study_does_not_wait_for_the_large_rounds_of_others(make):
     [(_, outcome)] = [found for found in drain(executor, 1) if isinstance(found[1], Outcome)]
     assert outcome.state == State.DONE
     executor.cancel(crowd)
+
+
+def test_a_study_does_not_wait_for_others_whose_trials_are_of_its_shape(make):
+    executor = make(threads=2, start_seconds=60.0)
+    params = {"width": 20, "batch_size": 1}
+    executor.submit([job(number, 10**6, epochs=10**6, params=params, evaluation=number) for number in range(2000)])
+    executor.wait(0.0)
+    assert executor._pending
+    executor.submit([job(0, 2, study=2, params=params)])
+    assert [each.study for each, event in drain(executor, 1) if isinstance(event, Outcome)] == [2]
+
+
+def test_the_last_trial_is_handed_out_at_any_number_of_threads():
+    """Shares of the work are compared with their sum: the last bit must not decide."""
+    for threads in range(1, 40):
+        executor = ParallelExecutor(SimpleNNObjective(), DATA, threads=threads, start_seconds=60.0)
+        executor._local.submit = lambda jobs: None
+        executor.submit([job(number, params={"width": 20}, evaluation=number) for number in range(7)])
+        executor._hand_out()
+        assert not executor._pending
+        executor.close()
+
+
+def test_an_objective_that_cannot_be_pickled_trains_in_threads(alone):
+    objective = SimpleNNObjective()
+    objective.local = lambda: None
+    executor = ParallelExecutor(objective, DATA, threads=2, start_seconds=0.0)
+    with pytest.warns(UserWarning, match="training processes could not be started .*pickle"):
+        assert results(executor, ROUND) == alone
+    executor.close()
 
 
 def test_illegal_parameters_fail_their_trial_only(make, alone):
@@ -259,18 +290,20 @@ def test_helpers_of_a_parent_that_is_killed_end():
 def test_a_helper_answers_in_tickets_and_prints_nothing_among_them():
     inbox = queue.SimpleQueue()
     setup = Setup(SimpleNNObjective(), DATA, 10**8, None)
-    helper = Helper(setup, inbox)
+    helper = Helper(pickle.dumps(setup), inbox)
     try:
+        assert inbox.get(timeout=60) == (helper, "ready")
+        assert helper.events("ready") == []
+        assert helper.ready
         helper.submit([job(0, 2)])
         found = []
         while not any(isinstance(event, Outcome) for _, event in found):
             of, message = inbox.get(timeout=60)
             assert of is helper
             found += helper.events(message)
-        assert helper.ready
         assert not helper.jobs
         assert [event.epoch for _, event in found if isinstance(event, Progress)] == [1]
     finally:
         helper.close()
     assert inbox.get(timeout=10) == (helper, None)
-    assert helper.ending() == "exit code 0"
+    assert helper.ending == "exit code 0"
