@@ -5,8 +5,7 @@
 The loop is `train_loop` below: `nn.Sequential`, `torch.optim` with its defaults, `nn.CrossEntropyLoss`, a Python loop
 over shuffled batches. Like the engine it evaluates the validation rows once an epoch and reads both losses. It runs on
 the number of threads that suits it best: tried for each kind of trial before the rounds and, beside one, in them.
-The engine is the objective's own executor, timed from before it is made to the last outcome, helper processes and
-their start included, on all cores and on one thread.
+The engine is the objective's executor, timed from before it is made to its last outcome, on all cores and on one.
 All take turns in every round; shown are medians over the rounds, for ratios also the lowest and the highest round.
 In a round the engine trains all configurations, the loop a few of them and others in the next.
 
@@ -14,8 +13,8 @@ In a round the engine trains all configurations, the loop a few of them and othe
 * The share of the machine's matrix-multiply limit: the operations that the trial's own sizes need, padding not
   counted, beside what a product of 512 x 512 float32 reaches on one thread, times threads.
 * The solo path, `hpo.training.solo`, beside the loop in CPU time, both on one thread. It has torch's fused optimizers.
-* From how many trials on the engine pays; peak memory by K, each in a process of its own (helpers' not counted).
-* Studies of 10^2 to 10^4 tiny trials (10^5: `--huge`), each in a process of its own, in rounds of at most 1024.
+* From how many trials on the engine pays; peak memory by K, each in a process of its own, helpers' not counted.
+* Studies of 10^2 to 10^4 tiny trials (10^5: `--huge`), the same way, in rounds of at most 1024.
 
 `--gpu` measures the engine alone. Targets are for the full run on an idle machine; `--quick` shows that all works.
 """

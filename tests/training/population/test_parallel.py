@@ -48,6 +48,24 @@ def make():
             assert not helper._reader.is_alive()
 
 
+@pytest.fixture(scope="module")
+def long_lived():
+    """An executor with two helpers, for tests that leave them as they are."""
+    executor = ParallelExecutor(SimpleNNObjective(), DATA, threads=3, start_seconds=0.0)
+    executor.cancel(with_helpers(executor, 2))
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def crew(long_lived):
+    """The same, without paused trials of other tests."""
+    yield long_lived
+    for study in (1, 2):
+        long_lived.release(study, lambda number: False)
+    assert not any(long_lived._homes)
+
+
 def endless(number, study=1, width=40):
     """A job that is under way until it is cancelled."""
     params = {"batch_size": 1, "width": width}
@@ -71,36 +89,30 @@ def wait_until(executor, condition):
     return events
 
 
-def test_helpers_change_no_bit(make, alone):
-    executor = make()
-    crowd = with_helpers(executor, 2)
-    executor.cancel(crowd)
-    executor.submit(ROUND)
+def test_helpers_change_no_bit(crew, alone):
+    crew.submit(ROUND)
     trained = set()
     events = []
     while sum(isinstance(event, Outcome) for _, event in events) < len(ROUND):
-        events += executor.wait(5.0)
-        trained |= {each.number for helper in executor._helpers for each in helper.jobs.values()}
+        events += crew.wait(5.0)
+        trained |= {each.number for helper in crew._helpers for each in helper.jobs.values()}
     assert {event.number: content(event) for _, event in events if isinstance(event, Outcome)} == alone
     assert len(trained) >= 3  # not only this process has trained
     for each in ROUND:
         epochs = [event.epoch for job_, event in events if job_ is each and isinstance(event, Progress)]
         assert epochs == sorted(set(epochs))
-    assert executor.wait(0.2) == []
+    assert crew.wait(0.2) == []
 
 
-def test_paused_trials_go_on_where_they_are(make):
-    executor = make()
-    crowd = with_helpers(executor, 2)
-    executor.cancel(crowd)
+def test_paused_trials_go_on_where_they_are(crew):
     found = {}
     for start, target in ((0, 1), (1, 3), (3, 9)):
-        events = executor.submit([job(number, target, start) for number in range(8)]) or drain(executor, 8)
+        events = crew.submit([job(number, target, start) for number in range(8)]) or drain(crew, 8)
         for _, event in events:
             if isinstance(event, Outcome):
                 found.setdefault(event.number, []).extend(event.curve["train_loss"])
-        homes = {id(trainer) for trainer in executor._homes.values()}
-        assert len(executor._homes) == (8 if target < 9 else 0)
+        homes = {id(trainer) for trainer in crew._homes.values()}
+        assert len(crew._homes) == (8 if target < 9 else 0)
         assert target == 9 or len(homes) > 1
     through = results(PopulationExecutor(SimpleNNObjective(), DATA, CPU, threads=1), [job(n, 9) for n in range(8)])
     assert {number: [repr(loss) for loss in losses] for number, losses in found.items()} == {
@@ -108,14 +120,12 @@ def test_paused_trials_go_on_where_they_are(make):
     }
 
 
-def test_released_trials_are_forgotten_everywhere(make, alone):
-    executor = make()
-    executor.cancel(with_helpers(executor, 2))
-    executor.submit([job(number, 1) for number in range(8)])
-    drain(executor, 8)
-    executor.release(1, lambda number: number == 3)
-    assert set(executor._homes) == {(1, 3)}
-    again = results(executor, [job(number, 6, 1) for number in range(8)])  # from their seeds, or from where 3 is
+def test_released_trials_are_forgotten_everywhere(crew, alone):
+    crew.submit([job(number, 1) for number in range(8)])
+    drain(crew, 8)
+    crew.release(1, lambda number: number == 3)
+    assert set(crew._homes) == {(1, 3)}
+    again = results(crew, [job(number, 6, 1) for number in range(8)])  # from their seeds, or from where 3 is
     for number, (state, value, *_) in again.items():
         assert (state, value) == alone[number][:2]
 
@@ -185,29 +195,27 @@ def test_short_work_starts_no_process(make, alone, monkeypatch):
     assert results(make(start_seconds=60.0), ROUND) == alone
 
 
-def test_cancelled_jobs_give_no_event_even_when_they_are_submitted_again(make, alone):
-    executor = make()
-    crowd = with_helpers(executor, 2)
+def test_cancelled_jobs_give_no_event_even_when_they_are_submitted_again(crew, alone):
+    crowd = with_helpers(crew, 2)
     for _ in range(5):
-        executor.submit(ROUND)
-        executor.wait(0.0)
-        executor.cancel(ROUND)
-    executor.cancel(crowd)
-    events = executor.submit(ROUND) or drain(executor, len(ROUND))
+        crew.submit(ROUND)
+        crew.wait(0.0)
+        crew.cancel(ROUND)
+    crew.cancel(crowd)
+    events = crew.submit(ROUND) or drain(crew, len(ROUND))
     for each in ROUND:
         epochs = [event.epoch for job_, event in events if job_ is each and isinstance(event, Progress)]
         assert epochs == [1, 2, 3, 4, 5][: len(epochs)]
     assert {event.number: content(event) for _, event in events if isinstance(event, Outcome)} == alone
-    assert executor.wait(0.2) == []
+    assert crew.wait(0.2) == []
 
 
-def test_a_study_does_not_wait_for_the_large_rounds_of_others(make):
-    executor = make()
-    crowd = with_helpers(executor, 2)
-    executor.submit([job(0, 3, study=2)])
-    [(_, outcome)] = [found for found in drain(executor, 1) if isinstance(found[1], Outcome)]
+def test_a_study_does_not_wait_for_the_large_rounds_of_others(crew):
+    crowd = with_helpers(crew, 2)
+    crew.submit([job(0, 3, study=2)])
+    [(_, outcome)] = [found for found in drain(crew, 1) if isinstance(found[1], Outcome)]
     assert outcome.state == State.DONE
-    executor.cancel(crowd)
+    crew.cancel(crowd)
 
 
 def test_a_study_does_not_wait_for_others_whose_trials_are_of_its_shape(make):
@@ -222,10 +230,11 @@ def test_a_study_does_not_wait_for_others_whose_trials_are_of_its_shape(make):
 
 def test_the_last_trial_is_handed_out_at_any_number_of_threads():
     """Shares of the work are compared with their sum: the last bit must not decide."""
-    for threads in range(1, 40):
+    for threads in range(1, 60):
         executor = ParallelExecutor(SimpleNNObjective(), DATA, threads=threads, start_seconds=60.0)
         executor._local.submit = lambda jobs: None
-        executor.submit([job(number, params={"width": 20}, evaluation=number) for number in range(7)])
+        params = [{"width": 20, "depth": 1 + number % 3} for number in range(8)]
+        executor.submit([job(number, 3 + number, params=params[number]) for number in range(8)])
         executor._hand_out()
         assert not executor._pending
         executor.close()
@@ -240,10 +249,9 @@ def test_an_objective_that_cannot_be_pickled_trains_in_threads(alone):
     executor.close()
 
 
-def test_illegal_parameters_fail_their_trial_only(make, alone):
-    executor = make()
-    executor.submit([job(50, params={"widht": 3}), *ROUND])
-    outcomes = {event.number: event for _, event in drain(executor, len(ROUND) + 1) if isinstance(event, Outcome)}
+def test_illegal_parameters_fail_their_trial_only(crew, alone):
+    crew.submit([job(50, params={"widht": 3}), *ROUND])
+    outcomes = {event.number: event for _, event in drain(crew, len(ROUND) + 1) if isinstance(event, Outcome)}
     assert "widht" in outcomes.pop(50).error
     assert {number: content(outcome) for number, outcome in outcomes.items()} == alone
 
