@@ -34,7 +34,7 @@ from hpo.training.population.layout import layout_of
 from hpo.training.population.paused import memory_share
 from hpo.trial import Job, Outcome, Progress, State
 
-START_SECONDS: Final = 4.0  # of work from which on helpers pay
+START_SECONDS: Final = 15.0  # of work from which on helpers pay: each takes seconds of its core to start
 _SAMPLE_SECONDS: Final = 0.5  # of training tell how long the rest will take
 _LOOK_SECONDS: Final = 0.005  # between two looks at the helpers while this process trains, too
 _BASE_COST: Final = 12_000  # parameters of the trial whose epoch takes twice as long as that of a tiny one
