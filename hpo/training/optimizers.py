@@ -146,36 +146,33 @@ def _solo_adamw(parameters: Iterable[nn.Parameter], settings: Settings) -> torch
 
 
 def _adam_columns(s: Columns, t: Tensor) -> dict[str, Tensor]:
-    """Of lr/(1 - beta1^t) m / (sqrt(v/(1 - beta2^t)) + eps), with the root taken out of the fraction."""
-    root = (1 - s["beta2"] ** t).sqrt()  # (S, K, 1)
+    """Of lr/(1 - beta1^t) m / (sqrt(v/(1 - beta2^t)) + eps), with the root's factor taken out of the fraction."""
+    root = ((1 - s["beta2"] ** t) / (1 - s["beta2"])).sqrt()  # (S, K, 1); the slot is v/(1 - beta2)
     return {
         "rate": s["learning_rate"] / (1 - s["beta1"] ** t) * root,
         "floor": s["eps"] * root,
         "tiny": _TINY * root**2,
         "new": 1 - s["beta1"],
-        **_mean_square(s["beta2"]),
+        "kept": s["beta2"],
     }
 
 
-def _mean_square(kept: Tensor) -> dict[str, Tensor]:
-    return {"kept": kept, "root_of_new": (1 - kept).sqrt()}
+def _update_square(square: Tensor, g: Tensor, c: Columns, out: Tensor | None = None) -> Tensor:
+    """Let the sum of squares decay and add g^2; returns its root plus the floor, in the memory of `out`.
 
+    The sum is the mean square divided by what a new gradient weighs in it: this factor is in the coefficients.
 
-def _update_mean_square(square: Tensor, g: Tensor, c: Columns) -> Tensor:
-    """Move the mean square towards g^2; returns its root plus the floor, in the memory of g.
-
-    NOTE: The root is that of `square` + `tiny`, which differs only far below the floor (eps is at least 1e-12). MKL's
+    NOTE: The root is that of the sum + `tiny`, which differs only far below the floor (eps is at least 1e-12). MKL's
     square root takes many times as long for zero, which is what dead and padded units have.
     """
-    g.mul_(c["root_of_new"])
     square.mul_(c["kept"]).addcmul_(g, g)
-    return torch.add(square, c["tiny"], out=g).sqrt_().add_(c["floor"])
+    return torch.add(square, c["tiny"], out=out).sqrt_().add_(c["floor"])
 
 
 def _adam(p: Tensor, g: Tensor, slots: Sequence[Tensor], c: Columns) -> None:
     mean, square = slots
     mean.lerp_(g, c["new"])
-    torch.div(mean, _update_mean_square(square, g, c), out=g)
+    torch.div(mean, _update_square(square, g, c, out=g), out=g)
     p.addcmul_(g, c["rate"], value=-1)
 
 
@@ -184,13 +181,15 @@ def _solo_rmsprop(parameters: Iterable[nn.Parameter], settings: Settings) -> tor
 
 
 def _rmsprop_columns(s: Columns, t: Tensor) -> dict[str, Tensor]:
-    tiny = torch.full_like(s["eps"], _TINY)
-    return {"rate": s["learning_rate"], "floor": s["eps"], "tiny": tiny, **_mean_square(s["alpha"])}
+    """Of lr g / (sqrt(v) + eps), where the slot is v/(1 - alpha)."""
+    root = (1 - s["alpha"]) ** -0.5
+    tiny = torch.full_like(root, _TINY)
+    return {"rate": s["learning_rate"] * root, "floor": s["eps"] * root, "tiny": tiny, "kept": s["alpha"]}
 
 
 def _rmsprop(p: Tensor, g: Tensor, slots: Sequence[Tensor], c: Columns) -> None:
     (square,) = slots
-    g.div_(_update_mean_square(square, g.clone(), c))
+    g.div_(_update_square(square, g, c))
     p.addcmul_(g, c["rate"], value=-1)
 
 
