@@ -91,13 +91,11 @@ def wait_until(executor, condition):
 
 def test_helpers_change_no_bit(crew, alone):
     crew.submit(ROUND)
-    trained = set()
-    events = []
+    events = crew.wait(0.0)
+    assert all(helper.jobs for helper in crew._helpers)  # not only this process trains
     while sum(isinstance(event, Outcome) for _, event in events) < len(ROUND):
         events += crew.wait(5.0)
-        trained |= {each.number for helper in crew._helpers for each in helper.jobs.values()}
     assert {event.number: content(event) for _, event in events if isinstance(event, Outcome)} == alone
-    assert len(trained) >= 3  # not only this process has trained
     for each in ROUND:
         epochs = [event.epoch for job_, event in events if job_ is each and isinstance(event, Progress)]
         assert epochs == sorted(set(epochs))
