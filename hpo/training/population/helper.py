@@ -1,6 +1,6 @@
 """A process that trains for another one: a `PopulationExecutor` at the other end of two pipes.
 
-Threads share one interpreter, whose lock costs a third of the second core already. A helper has its own. It is
+Threads wait for the lock of the interpreter they share; a helper has its own. It is
 started as a fresh interpreter, so the user's program needs no `if __name__ == "__main__"` and nothing is forked amid
 torch's threads; it ends when its pipe does, however the parent ended. Messages are pickled tuples:
 
