@@ -20,11 +20,12 @@ from typing import Any, Final
 
 import torch
 
+from hpo.errors import SpaceError
 from hpo.executors.base import Event, Executor
 from hpo.executors.ending import Evaluation
 from hpo.objective import Objective
 from hpo.training.data import Data
-from hpo.training.hyperparameters import Settings, complete
+from hpo.training.hyperparameters import complete
 from hpo.training.optimizers import unfused
 from hpo.training.population import machine
 from hpo.training.population.chunk import nbytes_of, shape_of
@@ -140,15 +141,10 @@ class ParallelExecutor(Executor):
             self._began = time.monotonic()
         self._changed = True
         for job in jobs:
-            try:
-                settings = complete(job.params)
-            except Exception:
-                self._local.submit([job])  # fails there in the engine's words
-                continue
-            if unfused(settings):
+            work = self._work(job)
+            if work is None:
                 self._local.submit([job])
                 continue
-            work = self._work(job, settings)
             home = self._homes.pop((job.study, job.number), None)
             if home is not None:
                 home.submit([work])
@@ -207,7 +203,14 @@ class ParallelExecutor(Executor):
             for helper in self._helpers:
                 helper.close()
 
-    def _work(self, job: Job, settings: Settings) -> Work:
+    def _work(self, job: Job) -> Work | None:
+        """None for what does not train with others: an illegal trial, which the engine fails, one it cannot fuse."""
+        try:
+            settings = complete(job.params)
+        except SpaceError:
+            return None
+        if unfused(settings):
+            return None
         data = self._setup.data
         share = min(1.0, nbytes_of(settings, data) / self._setup.chunk_bytes)
         size = layout_of(settings, data).size(len(settings.widths))
@@ -318,10 +321,11 @@ class ParallelExecutor(Executor):
         """Start them once if the work ahead, or what the run has taken so far, says that it will last."""
         if not self._may_start or self._began is None:
             return
-        elapsed, left = time.monotonic() - self._began, self._left()
-        if left == 0 or elapsed < min(_SAMPLE_SECONDS, self._start_seconds):
+        elapsed = time.monotonic() - self._began
+        if elapsed < min(_SAMPLE_SECONDS, self._start_seconds):
             return
-        if elapsed < self._start_seconds and elapsed * left < self._start_seconds * self._done:
+        left = self._left()
+        if left == 0 or (elapsed < self._start_seconds and elapsed * left < self._start_seconds * self._done):
             return
         self._may_start = False
         try:
