@@ -93,7 +93,7 @@ def make_model(params: Params, data: Data) -> nn.Sequential:
         if params.get("dropout", 0) > 0:
             layers.append(nn.Dropout(params["dropout"]))
         fan_in = params["width"]
-    return nn.Sequential(*layers, nn.Linear(fan_in, data.n_classes))
+    return nn.Sequential(*layers, nn.Linear(fan_in, data.n_outputs))
 
 
 def make_optimizer(params: Params, model: nn.Module) -> torch.optim.Optimizer:
@@ -252,7 +252,7 @@ def bench_row(row: Row, size: Size, limit: float) -> int:
 
 def flops(params: Params, data: Data, epochs: int) -> int:
     """Multiplications and additions of a trial's matrix products; no gradient is needed of the inputs."""
-    sizes = [data.n_inputs, *[int(params["width"])] * params["depth"], data.n_classes]
+    sizes = [data.n_inputs, *[int(params["width"])] * params["depth"], data.n_outputs]
     weights = [fan_in * fan_out for fan_in, fan_out in itertools.pairwise(sizes)]
     training = len(data.train.y) * (6 * sum(weights) - 2 * weights[0])
     return epochs * (training + len(data.validation.y) * 2 * sum(weights))

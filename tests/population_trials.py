@@ -30,7 +30,7 @@ def small(rows: int = 200, dtype: torch.dtype = torch.float32, name: str = "clas
     def part(whole: Part, count: int) -> Part:
         return Part(whole.x[:count].to(dtype), whole.y[:count])
 
-    return Data(part(data.train, rows), part(data.validation, 150), part(data.test, 150), data.n_inputs, data.n_classes)
+    return Data(part(data.train, rows), part(data.validation, 150), part(data.test, 150), data.n_inputs, data.n_outputs)
 
 
 def random_params(*key: int | str, shape: tuple[int, int] | None = None) -> dict[str, Any]:

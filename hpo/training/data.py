@@ -28,7 +28,7 @@ class Part:
 
     Attributes:
         x: inputs, (n, d) float32.
-        y: classes 0, 1, ..., (n,) int64.
+        y: classes 0, 1, ..., (n,) int64; of a regression the targets, scaled, (n,) float32.
     """
 
     x: Tensor
@@ -37,21 +37,27 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set, split.
+    """A data set, split and prepared: what networks see.
 
     Attributes:
         train: what weights are fitted to.
         validation: what trials are compared on.
         test: what winners are checked on; no searcher sees it.
         n_inputs: d.
-        n_classes: how many classes.
+        n_outputs: how many classes; 1 for a regression.
+        task: "classification" or "regression".
+        target_mean: of a regression: a network's output times target_scale plus this is in the target's own unit.
+        target_scale: > 0.
     """
 
     train: Part
     validation: Part
     test: Part
     n_inputs: int
-    n_classes: int
+    n_outputs: int
+    task: str = "classification"
+    target_mean: float = 0.0
+    target_scale: float = 1.0
 
 
 def _classification(seed: int) -> Table:
@@ -137,4 +143,4 @@ def load_data(name: str, data_seed: int) -> Data:
         return Part(inputs, torch.tensor(y[rows], dtype=torch.int64, device="cpu"))
 
     with own_mode():  # tensors made in inference mode could not be trained on
-        return Data(part(train), part(validation), part(test), n_inputs=x.shape[1], n_classes=int(y.max()) + 1)
+        return Data(part(train), part(validation), part(test), n_inputs=x.shape[1], n_outputs=int(y.max()) + 1)

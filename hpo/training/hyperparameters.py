@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from hpo.domains import Choice, Float, Int
@@ -11,8 +11,6 @@ from hpo.space import Space
 from hpo.values import plain
 
 MAX_DEPTH: Final = 6
-ACTIVATIONS: Final = ("relu", "tanh", "sigmoid", "leaky_relu")
-OPTIMIZERS: Final = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop")
 PADDED_WIDTHS: Final = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 MAX_DROPOUT: Final = 1 - 2**-16  # what is left is divided by 1 - dropout; what is drawn is rounded to 2^-23
 _HUGE = 1e6  # keeps products of two settings far inside the range of float32
@@ -20,12 +18,12 @@ _HUGE = 1e6  # keeps products of two settings far inside the range of float32
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """What one hyperparameter means and may be: one of `options`, or a number in a range.
+    """What one hyperparameter means and may be: one of `options`, yes or no, or a number in a range.
 
     Attributes:
         default: its value where a configuration has none; None: that of the whole network.
         meaning: one line for people.
-        options: the legal names; empty for a number.
+        options: the legal names, or (False, True); empty for a number.
         low: smallest number.
         high: greatest number.
         open_low: whether `low` itself is excluded.
@@ -35,7 +33,7 @@ class Hyperparameter:
 
     default: Any
     meaning: str
-    options: tuple[str, ...] = ()
+    options: tuple[str | bool, ...] = ()
     low: float = 0.0
     high: float = _HUGE
     open_low: bool = False
@@ -55,7 +53,7 @@ class Hyperparameter:
         """`value` as a plain str, int or float; raises ValueError with found and expected if it is not legal."""
         value = plain(value)
         if self.options:
-            legal = isinstance(value, str) and value in self.options
+            legal = any(type(value) is type(option) and value == option for option in self.options)
         elif isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float)):
             legal = False
         else:
@@ -76,79 +74,189 @@ def _width(default: int | None, meaning: str) -> Hyperparameter:
     return Hyperparameter(default, meaning, low=1, high=1024, integer=True)
 
 
+def _flag(meaning: str) -> Hyperparameter:
+    return Hyperparameter(False, meaning, (False, True))
+
+
+def _share(default: float, meaning: str) -> Hyperparameter:
+    return Hyperparameter(default, meaning, high=1.0, open_high=True)
+
+
 _LAYERS = range(1, MAX_DEPTH + 1)
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "prelu", "rrelu", "elu", "gelu", "silu")
+_CLASSIFICATION: Final = ("cross_entropy", "hinge", "mse")
+_REGRESSION: Final = ("mse", "mae", "huber")
+LOSSES: Final[Mapping[str, tuple[str, ...]]] = {"classification": _CLASSIFICATION, "regression": _REGRESSION}
 
 KNOWN: Final[Mapping[str, Hyperparameter]] = {
+    # data
+    "preprocessing": Hyperparameter(
+        "none", "of the inputs, fitted on training rows", ("none", "standardize", "min_max", "whiten", "robust")
+    ),
+    "clip_outliers": _flag("whether inputs are clipped at the 1 % and 99 % quantiles of the training rows"),
+    "pca_components": Hyperparameter(0, "principal components that are kept; 0: the inputs as they are", integer=True),
+    "augmentation": Hyperparameter("none", "of training batches", ("none", "gaussian_noise", "mixup")),
+    "noise_std": Hyperparameter(0.1, "standard deviation of gaussian_noise, in units of the preprocessed inputs"),
+    "mixup_alpha": Hyperparameter(0.2, "both parameters of the beta distribution of mixup", low=1e-3, high=1e3),
+    "class_weights": Hyperparameter(
+        "none", "balanced: a row counts n / (classes * rows of its class) in the loss", ("none", "balanced")
+    ),
+    # model
     "depth": Hyperparameter(2, "hidden layers", low=1, high=MAX_DEPTH, integer=True),
     "width": _width(64, "units of every hidden layer"),
     **{f"width_{i}": _width(None, f"units of hidden layer {i} where depth >= {i}, instead of width") for i in _LAYERS},
-    "activation": Hyperparameter("relu", "what follows every hidden layer", ACTIVATIONS),
+    "activation": Hyperparameter("relu", "what follows every hidden layer", _ACTIVATIONS),
     **{
         f"activation_{i}": Hyperparameter(
-            None, f"what follows hidden layer {i} where depth >= {i}, instead of activation", ACTIVATIONS
+            None, f"what follows hidden layer {i} where depth >= {i}, instead of activation", _ACTIVATIONS
         )
         for i in _LAYERS
     },
+    "normalization": Hyperparameter(
+        "none", "between a hidden layer and its activation", ("none", "batch", "layer", "weight", "local_response")
+    ),
+    "residual": _flag("whether a hidden block adds its input to its output, projected where their widths differ"),
     "dropout": Hyperparameter(0.0, "probability that a hidden unit is dropped in training", high=MAX_DROPOUT),
-    "optimizer": Hyperparameter("adam", "how weights follow gradients, as in torch.optim", OPTIMIZERS),
+    "initialization": Hyperparameter(
+        "he_uniform",
+        "distribution of the first weights; biases are 0",
+        (
+            "normal",
+            "uniform",
+            "truncated_normal",
+            "xavier_uniform",
+            "xavier_normal",
+            "he_uniform",
+            "he_normal",
+            "orthogonal",
+            "zeros",
+        ),
+    ),
+    "init_scale": Hyperparameter(
+        0.05, "standard deviation of normal and truncated_normal (cut at two of them), end of the range of uniform"
+    ),
+    # training
+    "loss": Hyperparameter(
+        None,
+        "what is minimised; cross_entropy, hinge or mse for classes, mse, mae or huber for numbers; the first of them",
+        tuple(dict.fromkeys(_CLASSIFICATION + _REGRESSION)),
+    ),
+    "label_smoothing": Hyperparameter(0.0, "share of the target that all classes divide; not for hinge", high=0.9),
+    "l1": Hyperparameter(0.0, "sum of the weights' sizes in the loss, times this"),
+    "l2": Hyperparameter(0.0, "half the sum of the weights' squares in the loss, times this"),
+    "optimizer": Hyperparameter(
+        "adam",
+        "how weights follow gradients, as in torch.optim",
+        ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw"),
+    ),
     "learning_rate": Hyperparameter(0.01, "step size", open_low=True),
-    "momentum": Hyperparameter(0.9, "share of the last step kept by momentum and nesterov", high=1.0, open_high=True),
-    "beta1": Hyperparameter(0.9, "share of the mean gradient kept by adam and adamw", high=1.0, open_high=True),
-    "beta2": Hyperparameter(0.999, "share of the mean square kept by adam and adamw", high=1.0, open_high=True),
-    "alpha": Hyperparameter(0.99, "share of the mean square kept by rmsprop", high=1.0, open_high=True),
-    "eps": Hyperparameter(1e-8, "added to the root mean square by adam, adamw and rmsprop", low=1e-12),
+    "momentum": _share(0.9, "share of the last step kept by momentum and nesterov"),
+    "beta1": _share(0.9, "share of the mean gradient kept by adam and adamw"),
+    "beta2": _share(0.999, "share of the mean square kept by adam and adamw"),
+    "alpha": _share(0.99, "share of the mean square kept by rmsprop"),
+    "rho": _share(0.9, "share of the mean squares kept by adadelta"),
+    "eps": Hyperparameter(1e-8, "added to the root mean square by the adaptive optimizers", low=1e-12),
     "weight_decay": Hyperparameter(0.0, "the optimizer's own: decoupled for adamw, else added to the gradient as L2"),
+    "schedule": Hyperparameter(
+        "constant",
+        "of the learning rate from epoch to epoch, over the most epochs that the trial may train",
+        ("constant", "step", "exponential", "cosine", "warmup_cosine", "plateau"),
+    ),
+    "step_size": Hyperparameter(
+        5, "epochs between two falls of step; epochs without progress before one of plateau", low=1, integer=True
+    ),
+    "gamma": Hyperparameter(
+        0.5, "factor of a fall of step and plateau, of every epoch of exponential", high=1.0, open_low=True
+    ),
+    "warmup_epochs": Hyperparameter(3, "epochs of the linear rise of warmup_cosine", integer=True),
+    "clip_norm": Hyperparameter(0.0, "greatest norm of the gradient of the whole network; 0: any"),
+    "clip_value": Hyperparameter(0.0, "greatest size of a gradient's element; 0: any"),
     "batch_size": Hyperparameter(32, "training rows a step; all of them if more", low=1, high=math.inf, integer=True),
+    "early_stopping": _flag("whether training ends without progress of the validation loss; the best epoch counts"),
+    "patience": Hyperparameter(5, "epochs without progress before early stopping", low=1, integer=True),
 }
 
 
 @dataclass(frozen=True)
+class Preparation:
+    """How inputs are prepared: what of the settings decides what a trial's network sees."""
+
+    preprocessing: str = "none"
+    clip_outliers: bool = False
+    pca_components: int = 0
+
+
+@dataclass(frozen=True)
 class Settings:
-    """A configuration with nothing left open.
+    """A configuration with nothing left open; meanings and ranges are in KNOWN.
 
     Attributes:
-        widths: units of each hidden layer, 1..6 integers in 1..1024.
+        widths: units of each hidden layer.
         activations: the activation after each hidden layer.
-        dropout: probability of dropping a hidden unit, in [0, MAX_DROPOUT].
-        optimizer: one of OPTIMIZERS.
-        learning_rate: > 0.
-        momentum: in [0, 1); read by momentum and nesterov only.
-        beta1: in [0, 1); read by adam and adamw only.
-        beta2: in [0, 1); read by adam and adamw only.
-        alpha: in [0, 1); read by rmsprop only.
-        eps: >= 1e-12; read by adam, adamw and rmsprop only.
-        weight_decay: >= 0.
-        batch_size: rows a step, >= 1.
     """
 
     widths: tuple[int, ...]
     activations: tuple[str, ...]
+    preprocessing: str
+    clip_outliers: bool
+    pca_components: int
+    augmentation: str
+    noise_std: float
+    mixup_alpha: float
+    class_weights: str
+    normalization: str
+    residual: bool
     dropout: float
+    initialization: str
+    init_scale: float
+    loss: str
+    label_smoothing: float
+    l1: float
+    l2: float
     optimizer: str
     learning_rate: float
     momentum: float
     beta1: float
     beta2: float
     alpha: float
+    rho: float
     eps: float
     weight_decay: float
+    schedule: str
+    step_size: int
+    gamma: float
+    warmup_epochs: int
+    clip_norm: float
+    clip_value: float
     batch_size: int
+    early_stopping: bool
+    patience: int
 
     @property
     def padded_width(self) -> int:
         """Units of every hidden layer where trials of different widths train together."""
         return next(width for width in PADDED_WIDTHS if width >= max(self.widths))
 
+    @property
+    def preparation(self) -> Preparation:
+        """How its inputs are prepared."""
+        return Preparation(self.preprocessing, self.clip_outliers, self.pca_components)
 
-def complete(params: Mapping[str, Any]) -> Settings:
+
+def complete(params: Mapping[str, Any], task: str = "classification") -> Settings:
     """`params` with defaults for whatever they leave out.
+
+    Args:
+        params: a configuration, or part of one.
+        task: "classification" or "regression", which decides about losses.
 
     Raises:
         SpaceError: an unknown hyperparameter or an illegal value, with found and expected.
     """
     values = {name: known.default for name, known in KNOWN.items()}
     for name, value in params.items():
-        values[name] = _accept(name, value, "")
+        values[name] = _accept(name, value, "", task)
+    values["loss"] = values["loss"] or LOSSES[task][0]
     layers = range(1, values["depth"] + 1)
 
     def per_layer(name: str) -> tuple[Any, ...]:
@@ -159,7 +267,7 @@ def complete(params: Mapping[str, Any]) -> Settings:
     return Settings(widths=per_layer("width"), activations=per_layer("activation"), **own)
 
 
-def check_space(space: Space) -> None:
+def check_space(space: Space, task: str = "classification") -> None:
     """Refuse a space with configurations that cannot be trained.
 
     Raises:
@@ -168,16 +276,19 @@ def check_space(space: Space) -> None:
     for name, domain in space.items():
         if isinstance(domain, Choice):
             for option in domain.options:
-                _accept(name, option, "an option: ")
+                _accept(name, option, "an option: ", task)
         elif isinstance(domain, (Float, Int)):
-            _accept(name, domain.low, "low: ")
-            _accept(name, domain.high, "high: ")
+            _accept(name, domain.low, "low: ", task)
+            _accept(name, domain.high, "high: ", task)
 
 
-def _accept(name: str, value: Any, where: str) -> Any:
+def _accept(name: str, value: Any, where: str, task: str) -> Any:
     if name not in KNOWN:
         raise SpaceError(f"objective 'simplenn' has no hyperparameter {name!r}: {did_you_mean(name, KNOWN)}")
+    known = KNOWN[name]
+    if name == "loss":
+        known = replace(known, options=LOSSES[task])
     try:
-        return KNOWN[name].accept(value)
+        return known.accept(value)
     except ValueError as error:
         raise SpaceError(f"hyperparameter {name!r}: {where}{error}") from None

@@ -18,20 +18,20 @@ class SimpleNN(nn.Module):
 
     Args:
         n_inputs: d.
-        n_classes: C.
+        n_outputs: C.
         settings: widths and activations.
         seed: the trial's; first weights are a function of it, the layer and the padded width.
         dtype: of all weights.
     """
 
     def __init__(
-        self, n_inputs: int, n_classes: int, settings: Settings, seed: int, dtype: torch.dtype = torch.float32
+        self, n_inputs: int, n_outputs: int, settings: Settings, seed: int, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
         keys = draws.trial_keys([seed])
-        sizes = (n_inputs, *settings.widths, n_classes)
+        sizes = (n_inputs, *settings.widths, n_outputs)
         # drawn as for the padded network, of which this one is the beginning
-        width, outer = settings.padded_width, (draws.padded(n_inputs), draws.padded(n_classes))
+        width, outer = settings.padded_width, (draws.padded(n_inputs), draws.padded(n_outputs))
         self.layers = nn.ModuleList()
         for number, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), start=1):
             layer = nn.Linear(fan_in, fan_out, device="meta", dtype=dtype)  # without torch's own draws

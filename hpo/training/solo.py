@@ -54,7 +54,7 @@ class SoloRun(Run):
         self.settings = settings
         self.data = data
         self.keys = draws.trial_keys([seed])  # (1,)
-        self.model = SimpleNN(data.n_inputs, data.n_classes, settings, seed, data.train.x.dtype)
+        self.model = SimpleNN(data.n_inputs, data.n_outputs, settings, seed, data.train.x.dtype)
         self.optimizer = make_optimizer(self.model.parameters(), settings)
         self.epoch = 0
         self.diverged = False

@@ -2,7 +2,10 @@
 
 from hpo.domains import Choice, Domain, Float, Int
 from hpo.space import Space
-from hpo.training.hyperparameters import ACTIVATIONS, MAX_DEPTH, OPTIMIZERS
+from hpo.training.hyperparameters import MAX_DEPTH
+
+_ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu")
+_OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop")
 
 
 def default_space() -> Space:
@@ -10,13 +13,13 @@ def default_space() -> Space:
     return Space(
         {
             "learning_rate": Float(1e-4, 1.0, log=True, default=0.01),
-            "optimizer": Choice(OPTIMIZERS, default="adam"),
+            "optimizer": Choice(_OPTIMIZERS, default="adam"),
             "momentum": Float(0.5, 0.99, default=0.9, when={"optimizer": ["momentum", "nesterov"]}),
             "weight_decay": Float(1e-6, 0.1, log=True, default=1e-4),
             "batch_size": Choice((64, 128, 256, 512), ordered=True, default=64),
             "depth": Int(1, 3, default=2),
             "width": Int(8, 256, log=True, default=64),
-            "activation": Choice(ACTIVATIONS, default="relu"),
+            "activation": Choice(_ACTIVATIONS, default="relu"),
             "dropout": Float(0.0, 0.6, default=0.1),
         }
     )
@@ -31,5 +34,5 @@ def architecture_space() -> Space:
     for layer in range(1, MAX_DEPTH + 1):
         when = {"depth": list(range(layer, MAX_DEPTH + 1))} if layer > 1 else None
         domains[f"width_{layer}"] = Choice((8, 16, 32, 64, 128, 256), ordered=True, default=64, when=when)
-        domains[f"activation_{layer}"] = Choice(ACTIVATIONS, default="relu", when=when)
+        domains[f"activation_{layer}"] = Choice(_ACTIVATIONS, default="relu", when=when)
     return Space(domains)

@@ -25,7 +25,7 @@ def test_parts_have_the_shapes_and_types_that_are_documented(name: str) -> None:
         assert part.y.shape == (count,)
         assert part.x.dtype == torch.float32
         assert part.y.dtype == torch.int64
-        assert set(part.y.tolist()) == set(range(data.n_classes))
+        assert set(part.y.tolist()) == set(range(data.n_outputs))
         assert part.x.isfinite().all()
 
 

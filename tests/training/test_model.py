@@ -93,17 +93,17 @@ def test_first_weights_follow_the_uniform_distribution_of_torch_linear() -> None
 
 
 @pytest.mark.parametrize(
-    ("n_inputs", "widths", "n_classes", "padded"),
+    ("n_inputs", "widths", "n_outputs", "padded"),
     [(5, (33, 7, 50), 3, 64), (17, (1,), 2, 32), (16, (32, 32), 16, 32), (1, (13, 129), 19, 160)],
 )
 def test_weights_are_the_beginning_of_the_padded_draw_scaled_by_the_root_of_the_fan_in(
-    n_inputs: int, widths: tuple[int, ...], n_classes: int, padded: int
+    n_inputs: int, widths: tuple[int, ...], n_outputs: int, padded: int
 ) -> None:
     own = {f"width_{layer}": width for layer, width in enumerate(widths, start=1)}
     settings = complete({"depth": len(widths), **own})
-    model = SimpleNN(n_inputs, n_classes, settings, 11, torch.float64)
-    sizes = (n_inputs, *widths, n_classes)
-    drawn_at = (draws.padded(n_inputs), *[padded] * len(widths), draws.padded(n_classes))
+    model = SimpleNN(n_inputs, n_outputs, settings, 11, torch.float64)
+    sizes = (n_inputs, *widths, n_outputs)
+    drawn_at = (draws.padded(n_inputs), *[padded] * len(widths), draws.padded(n_outputs))
     numbers = (*range(1, len(widths) + 1), 0)
     for (weight, bias), number, (fan_in, fan_out), drawn in zip(
         layers_of(model), numbers, itertools.pairwise(sizes), itertools.pairwise(drawn_at), strict=True
@@ -112,7 +112,7 @@ def test_weights_are_the_beginning_of_the_padded_draw_scaled_by_the_root_of_the_
         expected = all_weights[0, :fan_in, :fan_out].T / math.sqrt(fan_in)
         torch.testing.assert_close(weight, expected, rtol=1e-15, atol=0)
         torch.testing.assert_close(bias, all_biases[0, :fan_out] / math.sqrt(fan_in), rtol=1e-15, atol=0)
-    single = SimpleNN(n_inputs, n_classes, settings, 11)
+    single = SimpleNN(n_inputs, n_outputs, settings, 11)
     assert all(torch.equal(a, b.float()) for a, b in zip(single.parameters(), model.parameters(), strict=True))
 
 

@@ -68,7 +68,7 @@ def data() -> Data:
 def exact(data: Data) -> Data:
     """The same in float64, cut to 100 rows so that batches of 32 leave a smaller last one."""
     train = Part(data.train.x[:100].double(), data.train.y[:100])
-    return Data(train, double(data.validation), double(data.test), data.n_inputs, data.n_classes)
+    return Data(train, double(data.validation), double(data.test), data.n_inputs, data.n_outputs)
 
 
 def params(optimizer: str, **more: Any) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def nbytes_of(settings: Settings, data: Data) -> int:
     depth, n = len(settings.widths), len(data.train.y)
     rows = padded(min(settings.batch_size, n)) + 2 * VALIDATION_ROWS
     hidden = depth * layout.width * 3  # y, what dropout leaves of it, masks
-    ends = padded(data.n_inputs) + 4 * padded(data.n_classes)  # logits, probabilities and their gradients
+    ends = padded(data.n_inputs) + 4 * padded(data.n_outputs)  # logits, probabilities and their gradients
     floats = layout.size(depth) * (2 + OPTIMIZERS[settings.optimizer].slots) + rows * (hidden + ends)
     return (floats + n * padded(data.n_inputs)) * data.train.x.element_size()
 

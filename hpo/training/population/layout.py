@@ -66,18 +66,18 @@ class Layout:
 
     Attributes:
         n_inputs: d.
-        n_classes: C.
+        n_outputs: C.
         width: padded units of every hidden layer.
     """
 
     n_inputs: int
-    n_classes: int
+    n_outputs: int
     width: int
 
     @property
     def output(self) -> Block:
         """The layer that gives the logits."""
-        return Block(self.hidden(1).end, self.width, padded(self.n_classes))
+        return Block(self.hidden(1).end, self.width, padded(self.n_outputs))
 
     def hidden(self, layer: int) -> Block:
         """Hidden layer number `layer`, from 1."""
@@ -118,7 +118,7 @@ class Layout:
 
     def to_model(self, settings: Settings, row: Tensor) -> SimpleNN:
         """The network with the parameters of a trial's row (P,), on the CPU."""
-        model = SimpleNN(self.n_inputs, self.n_classes, settings, 0, row.dtype)
+        model = SimpleNN(self.n_inputs, self.n_outputs, settings, 0, row.dtype)
         rows, depth = row.detach().cpu()[None], len(settings.widths)
         with torch.no_grad():
             parameters = iter(model.parameters())  # weights and biases of each layer in turn
@@ -130,10 +130,10 @@ class Layout:
 
     def _fans(self, settings: Settings, number: int) -> tuple[int, int]:
         """Fan-in and fan-out of hidden layer `number`, or of the output layer, 0, without padding."""
-        sizes = (self.n_inputs, *settings.widths, self.n_classes)
+        sizes = (self.n_inputs, *settings.widths, self.n_outputs)
         return (sizes[number - 1], sizes[number]) if number else (sizes[-2], sizes[-1])
 
 
 def layout_of(settings: Settings, data: Data) -> Layout:
     """The layout of a trial's row."""
-    return Layout(data.n_inputs, data.n_classes, settings.padded_width)
+    return Layout(data.n_inputs, data.n_outputs, settings.padded_width)

@@ -94,9 +94,9 @@ class Workspace:
         logits = like.new_empty(len(like), size, layout.output.fan_out)  # (K, R, padded C)
         dlogits = torch.zeros_like(logits)
         self._logits_of_classes = logits[
-            ..., : layout.n_classes
+            ..., : layout.n_outputs
         ].mT  # (K, C, R): softmax over classes is fast with rows last
-        self._dlogits_of_classes = dlogits[..., : layout.n_classes].mT
+        self._dlogits_of_classes = dlogits[..., : layout.n_outputs].mT
         self._hidden: list[_Hidden] = []
         below: _Hidden | None = None
         for layer in network.layers:
