@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UsageError
@@ -21,11 +21,15 @@ class Step:
         epoch: epochs trained so far.
         value: what is optimised; may be non-finite, which fails the trial.
         metrics: name to value of everything measured, the curve's new point.
+        ended: whether the trial trains no further, by its own choice.
+        health: what tells whether training went well, name to value; of the last step only.
     """
 
     epoch: int
     value: float
     metrics: Mapping[str, float]
+    ended: bool = False
+    health: Mapping[str, float] = field(default_factory=dict)
 
 
 class Run(ABC):

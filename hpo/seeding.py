@@ -168,14 +168,27 @@ def keep(rows: Tensor, units: Tensor, dropout: Tensor, memory: tuple[Tensor, Ten
     Returns:
         (K, R, U) float32: 1 for a unit that is kept, 0 for one that is dropped.
     """
+    drawn = _meet(rows, units, memory)
+    return drawn.ge_((1 + dropout.double()).float()[:, None, None])
+
+
+def uniform_table(rows: Tensor, units: Tensor) -> Tensor:
+    """Uniform draws in (0, 1) for a table of rows and units, 23 bits each: (K, R), (K, U) -> (K, R, U) float32.
+
+    See `keep`; the greatest one is 1 - 2^-24, so the normal deviate of each is finite.
+    """
+    return _meet(rows, units, None).sub_(1 - 2.0**-24)
+
+
+def _meet(rows: Tensor, units: Tensor, memory: tuple[Tensor, Tensor] | None) -> Tensor:
+    """1 + a fraction of 23 random bits, (K, R, U) float32; arguments as in `keep`."""
     import torch
 
     z, shifted = memory or (None, None)
     z = torch.bitwise_xor(rows[:, :, None], units[:, None], out=z).mul_(_MULTIPLIERS[0])
     # the shift repeats the sign, which the lower bits that count do not mind
     z.bitwise_xor_(torch.bitwise_right_shift(z, 15, out=shifted)).mul_(_MULTIPLIERS[1])
-    drawn = z.bitwise_and_(0x007FFFFF).bitwise_or_(0x3F800000).view(torch.float32)  # as bits, 1 + a fraction
-    return drawn.ge_((1 + dropout.double()).float()[:, None, None])
+    return z.bitwise_and_(0x007FFFFF).bitwise_or_(0x3F800000).view(torch.float32)
 
 
 def permutation(keys: Tensor, count: int) -> Tensor:

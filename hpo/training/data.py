@@ -59,6 +59,12 @@ class Data:
     target_mean: float = 0.0
     target_scale: float = 1.0
 
+    @functools.cached_property
+    def balanced_weights(self) -> Tensor:
+        """What a training row of each class counts where all classes count the same: n / (C * n_c), (C,) float64."""
+        counts = self.train.y.bincount(minlength=self.n_outputs).double()
+        return len(self.train.y) / (self.n_outputs * counts.clamp(min=1))
+
 
 def _classification(seed: int) -> Table:
     from sklearn.datasets import make_classification

@@ -18,16 +18,14 @@ import torch
 from hpo.executors.base import Event, Executor
 from hpo.executors.ending import Evaluation, out_of_memory
 from hpo.executors.in_process import InProcessExecutor
-from hpo.objective import Objective
-from hpo.training import draws
-from hpo.training.data import Data
-from hpo.training.hyperparameters import complete
 from hpo.training.optimizers import unfused
 from hpo.training.population import machine
-from hpo.training.population.chunk import Chunk, Member, nbytes_of, shape_of
-from hpo.training.population.inputs import Inputs
+from hpo.training.population.chunk import Chunk
+from hpo.training.population.inputs import InputsCache
+from hpo.training.population.member import Member, Shape, nbytes_of, shape_of
 from hpo.training.population.paused import Paused
 from hpo.training.population.schedule import Group, Pass
+from hpo.training.population.trials import TrainsMembers, TrialUnderWay
 from hpo.trial import Job, Outcome, State
 
 GROUPS_AT_ONCE: Final = 2  # for each thread: enough for the next to be ready, few enough for trials to end soon
@@ -39,8 +37,7 @@ class PopulationExecutor(Executor):
     While it exists, torch uses one thread in this process: the executor's own threads share the cores.
 
     Args:
-        objective: starts the runs of jobs that cannot be trained with others.
-        data: what the jobs train on.
+        objective: what the jobs train; it starts the runs of those that cannot be trained with others.
         device: where.
         threads: chunks that train at once; None: what the machine has.
         chunk_bytes: memory of a chunk; None: what suits the machine.
@@ -52,22 +49,23 @@ class PopulationExecutor(Executor):
 
     def __init__(
         self,
-        objective: Objective,
-        data: Data,
+        objective: TrainsMembers,
         device: torch.device,
         *,
         threads: int | None = None,
         chunk_bytes: int | None = None,
         paused_bytes: int | None = None,
     ) -> None:
-        self._inputs = Inputs.of(data, device)
+        self._objective, self._device = objective, device
+        self._metric = objective.scoring()
+        self._inputs = InputsCache(device)
         self.threads = machine.threads(device) if threads is None else threads
         self._chunk_bytes = machine.chunk_bytes(device, self.threads) if chunk_bytes is None else chunk_bytes
         self._solo = InProcessExecutor(objective)
         self._told: set[str] = set()  # why trials went there
         self._paused = Paused(paused_bytes)
-        self._evaluations: dict[Member, Evaluation] = {}
-        self._groups: dict[tuple[int, int], Group] = {}
+        self._trials: dict[Member, TrialUnderWay] = {}  # of the members that train
+        self._groups: dict[Shape, Group] = {}
         self._passes: list[Pass] = []  # in the threads
         self._arrived: queue.SimpleQueue[Pass] = queue.SimpleQueue()
         self._ready: list[Event] = []
@@ -79,23 +77,30 @@ class PopulationExecutor(Executor):
     @property
     def busy(self) -> bool:
         """Whether there are jobs."""
-        return bool(self._ready or self._evaluations or self._passes or self._solo.busy)
+        return bool(self._ready or self._trials or self._passes or self._solo.busy)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
         for job in jobs:
             try:
-                settings = complete(job.params)
+                members = self._objective.members(job)
             except Exception as error:
                 self._ready.append((job, Evaluation(job).fail(error)))
                 continue
-            if reasons := unfused(settings):
+            if reasons := unfused(members[0].settings):
                 self._warn(reasons)
                 self._solo.submit([job])
                 continue
-            member = self._paused.take((job.study, job.number), Member(settings, draws.trial_keys([job.seed])))
-            self._evaluations[member] = Evaluation(job, member.last)
-            self._group(member).add([member], self._turn)
+            members = [self._paused.take((job.study, job.number, fold), member) for fold, member in enumerate(members)]
+            trial = TrialUnderWay(job, members)
+            for member in members:
+                if not trial.is_over(member):
+                    self._trials[member] = trial
+                    self._group(member).add([member], self._turn)
+            if all(map(trial.is_over, members)):  # it stopped early before
+                outcome = trial.evaluation.end()
+                self._ready.append((job, outcome))
+                self._keep(trial, outcome)
 
     def wait(self, timeout: float) -> list[Event]:
         """See `Executor.wait`; returns as soon as an evaluation has ended."""
@@ -121,15 +126,19 @@ class PopulationExecutor(Executor):
         dropped = {(job.study, job.evaluation) for job in jobs}
         self._ready = [(job, event) for job, event in self._ready if (job.study, job.evaluation) not in dropped]
         self._solo.cancel(jobs)
-        for member in [m for m, e in self._evaluations.items() if (e.job.study, e.job.evaluation) in dropped]:
-            del self._evaluations[member]
+        for member in [m for m, t in self._trials.items() if (t.job.study, t.job.evaluation) in dropped]:
+            del self._trials[member]
+        self._regroup()
+
+    def _regroup(self) -> None:
+        """Let go of members that nobody waits for any more."""
         for under_way in self._passes:
-            under_way.stopped = not any(member in self._evaluations for member in under_way.members)
+            under_way.stopped = not any(member in self._trials for member in under_way.members)
         for group in self._groups.values():
             chunks, group.chunks = group.chunks, []
             for turn, chunk in chunks:
                 self._return(group, chunk, turn)
-            group.loose = [member for member in group.loose if member in self._evaluations]
+            group.loose = [member for member in group.loose if member in self._trials]
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
         """See `Executor.release`."""
@@ -144,14 +153,13 @@ class PopulationExecutor(Executor):
         torch.set_num_threads(self._callers_threads)
         self._paused.close()
         self._solo.close()
-        self._evaluations.clear()
+        self._trials.clear()
         self._groups.clear()
 
     def _group(self, member: Member) -> Group:
-        data = self._inputs.data
-        shape = shape_of(member.settings, data)
+        shape = shape_of(member.settings, member.data)
         if shape not in self._groups:
-            self._groups[shape] = Group(max(1, self._chunk_bytes // nbytes_of(member.settings, data)))
+            self._groups[shape] = Group(max(1, self._chunk_bytes // nbytes_of(member.settings, member.data)))
         return self._groups[shape]
 
     def _dispatch(self) -> None:
@@ -162,10 +170,10 @@ class PopulationExecutor(Executor):
         nothing is under way does not wait for others.
         """
         while (free := self.threads - len(self._passes)) > 0:
-            share = -(-len(self._evaluations) // self.threads)  # of a thread, so that all have work
+            share = -(-len(self._trials) // self.threads)  # of a thread, so that all have work
             able = [group for group in self._groups.values() if group.may_start(min(group.limit, share))]
             if sum(group.begun for group in self._groups.values()) >= GROUPS_AT_ONCE * self.threads:
-                busy = {evaluation.job.study for member, evaluation in self._evaluations.items() if member.tensors}
+                busy = {trial.job.study for member, trial in self._trials.items() if member.tensors}
                 able = [group for group in able if group.begun or not self._studies(group.loose) <= busy]
             if not able:
                 return
@@ -179,11 +187,18 @@ class PopulationExecutor(Executor):
             self._pool.submit(self._work, started)
 
     def _studies(self, members: Iterable[Member]) -> set[int]:
-        return {self._evaluations[member].job.study for member in members}
+        return {self._trials[member].job.study for member in members}
 
     def _work(self, started: Pass) -> None:
-        started.run(self._inputs)
+        started.run(self._chunk, self._is_over)
         self._arrived.put(started)
+
+    def _chunk(self, members: list[Member]) -> Chunk:
+        return Chunk(members, self._inputs.of, self._metric)
+
+    def _is_over(self, member: Member) -> bool:
+        trial = self._trials.get(member)
+        return trial is not None and trial.is_over(member)
 
     def _collect(self, timeout: float) -> list[Event]:
         """Events of the passes that have ended, waiting for the first of them."""
@@ -201,31 +216,41 @@ class PopulationExecutor(Executor):
         ended.group.running -= len(ended.members)
         self._turn += 1
         for member in ended.members:
-            if member in self._evaluations:
-                self._evaluations[member].seconds += ended.seconds / len(ended.members)
+            if member in self._trials:
+                self._trials[member].evaluation.seconds += ended.seconds / len(ended.members)
         if ended.error is not None:
             return self._fail(ended, ended.error)
         if ended.steps is None:  # stopped, and so nobody's
             return []
         events: list[Event] = []
         for member, step in zip(ended.members, ended.steps, strict=True):
-            evaluation = self._evaluations.get(member)
-            if evaluation is None:
+            trial = self._trials.get(member)
+            if trial is None:
                 continue
-            job, event = evaluation.job, evaluation.record(step)
-            if event is not None:
-                events.append((job, event))
-            if isinstance(event, Outcome):
-                del self._evaluations[member]
-                if event.state == State.DONE and job.target < job.epochs:
-                    self._paused.put((job.study, job.number), member)
+            if trial.is_over(member):
+                del self._trials[member]
+            for event in trial.record(member, step):
+                events.append((trial.job, event))
+                if isinstance(event, Outcome):
+                    self._keep(trial, event)
         assert ended.chunk is not None
         self._return(ended.group, ended.chunk, self._turn)
         return events
 
+    def _keep(self, trial: TrialUnderWay, outcome: Outcome) -> None:
+        """A trial has ended for now: keep it if it may go on, and let go of folds that still train."""
+        job, left = trial.job, [member for member in trial.members if member in self._trials]
+        for member in left:
+            del self._trials[member]
+        if left:
+            self._regroup()
+        if outcome.state == State.DONE and job.target < job.epochs:
+            for fold, member in enumerate(trial.members):
+                self._paused.put((job.study, job.number, fold), member)
+
     def _return(self, group: Group, chunk: Chunk, turn: int) -> None:
         """A chunk between two epochs: whole, or its members loose if some have left."""
-        staying = [member for member in chunk.members if member in self._evaluations]
+        staying = [member for member in chunk.members if member in self._trials]
         if len(staying) == len(chunk.members):
             group.chunks.append((turn, chunk))
         else:
@@ -233,19 +258,20 @@ class PopulationExecutor(Executor):
 
     def _fail(self, ended: Pass, error: BaseException) -> list[Event]:
         """A chunk that failed: short of memory it is halved, anything else fails its trials."""
-        group, members = ended.group, [member for member in ended.members if member in self._evaluations]
+        group, members = ended.group, [member for member in ended.members if member in self._trials]
         if out_of_memory(error) and len(ended.members) > 1:
             group.limit = min(group.limit, len(ended.members) // 2)
             if ended.lost:
                 for member in members:
                     member.reset()
-                    self._evaluations[member].start_again()
-            if self._inputs.x.device.type == "cuda":
+            if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             group.add(members, self._turn)
             return []
-        evaluations = [self._evaluations.pop(member) for member in members]
-        return [(evaluation.job, evaluation.fail(error)) for evaluation in evaluations]
+        trials = list(dict.fromkeys(self._trials[member] for member in members))
+        self._trials = {member: trial for member, trial in self._trials.items() if trial not in trials}
+        self._regroup()
+        return [(trial.job, trial.evaluation.fail(error)) for trial in trials]
 
     def _warn(self, reasons: list[str]) -> None:
         for reason in reasons:

@@ -4,7 +4,7 @@ Threads wait for the lock of the interpreter they share; a helper has its own. I
 started as a fresh interpreter, so the user's program needs no `if __name__ == "__main__"` and nothing is forked amid
 torch's threads; it ends when its pipe does, however the parent ended. Messages are pickled tuples:
 
-    to the helper: the objective, data and settings; then ("submit", [(ticket, job)]), ("cancel", [ticket]),
+    to the helper: the objective and settings; then ("submit", [(ticket, job)]), ("cancel", [ticket]),
         ("forget", study, numbers of paused trials)
     from it: "ready"; then lists of (ticket, progress or outcome)
 """
@@ -27,9 +27,8 @@ from typing import IO, Any, Final
 import torch
 
 from hpo.executors.base import Event
-from hpo.objective import Objective
-from hpo.training.data import Data
 from hpo.training.population.executor import PopulationExecutor
+from hpo.training.population.trials import TrainsMembers
 from hpo.trial import Job, Outcome, Progress
 
 _TURN: Final = 0.05  # seconds that a helper trains between two looks at its messages
@@ -41,8 +40,7 @@ _PROGRAM: Final = "import sys; sys.path[:] = {path!r}; from hpo.training.populat
 class Setup:
     """What a helper's executor is made of, see `PopulationExecutor`."""
 
-    objective: Objective
-    data: Data
+    objective: TrainsMembers
     chunk_bytes: int
     paused_bytes: int | None
 
@@ -176,7 +174,6 @@ def main() -> None:
         return
     executor = PopulationExecutor(
         setup.objective,
-        setup.data,
         torch.device("cpu"),
         threads=1,
         chunk_bytes=setup.chunk_bytes,

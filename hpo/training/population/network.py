@@ -16,8 +16,8 @@ from torch import Tensor
 
 from hpo.training.activations import ACTIVATIONS, Activation
 from hpo.training.hyperparameters import Settings
-from hpo.training.losses import stacked_cross_entropy
 from hpo.training.population.layout import Block, Layout
+from hpo.training.population.randomness import StackedDraws
 
 _DIRECT: Final = 2**13  # weights of a layer from which on torch writes products into strided memory as fast
 
@@ -68,12 +68,49 @@ class Network:
         self.layout = layout
         self.rows = rows
         self.grads = grads
+        self._workspaces: dict[tuple[int, bool], Workspace] = {}
+        self._last: tuple[Workspace, Tensor, Sequence[Tensor] | None] | None = None  # of the last pass
         depths = [len(each.widths) for each in settings]
         self.layers: list[Layer] = []
         for number in range(1, depths[0] + 1):
             size, deeper = sum(depth >= number for depth in depths), sum(depth > number for depth in depths)
             parts = _parts(settings[:size], number, layout.width, rows)
             self.layers.append(Layer(size, layout.hidden(number), parts, slice(deeper, size)))
+
+    def forward(self, x: Tensor, drawn: StackedDraws | None = None) -> Tensor:
+        """Inputs (K, R, d) -> logits (K, C, R), in memory that the next pass with as many rows reuses.
+
+        Args:
+            x: inputs, d padded.
+            drawn: what is random in training; None in evaluation.
+        """
+        masks = None if drawn is None else drawn.masks
+        key = x.shape[1], masks is not None
+        if key not in self._workspaces:
+            self._workspaces[key] = Workspace(self, *key)
+        workspace = self._workspaces[key]
+        self._last = workspace, x, masks
+        return workspace.forward(x, masks)
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """The same without anything random, and no way back."""
+        return self.forward(x)
+
+    def backward(self, gradient: Tensor, weights: Tensor) -> None:
+        """Write the gradients of all parameters, after a forward pass.
+
+        Args:
+            gradient: of every row's loss with respect to the logits, (K, C, R).
+            weights: of the rows in the loss, (R,) or (K, 1, R).
+        """
+        assert self._last is not None
+        workspace, x, masks = self._last
+        workspace.backward(x, gradient, weights, masks)
+
+    def hidden(self) -> list[Tensor]:
+        """What the activations of each hidden layer gave in the last pass, (k, R, width)."""
+        assert self._last is not None
+        return self._last[0].activations
 
 
 class Workspace:
@@ -87,6 +124,9 @@ class Workspace:
         network: whose.
         size: R.
         dropout: whether passes have masks.
+
+    Attributes:
+        activations: y of each hidden layer.
     """
 
     def __init__(self, network: Network, size: int, dropout: bool) -> None:
@@ -98,12 +138,14 @@ class Workspace:
         ].mT  # (K, C, R): softmax over classes is fast with rows last
         self._dlogits_of_classes = dlogits[..., : layout.n_outputs].mT
         self._hidden: list[_Hidden] = []
+        self.activations: list[Tensor] = []
         below: _Hidden | None = None
         for layer in network.layers:
             y, other = (like.new_empty(layer.size, size, width) for _ in range(2))
             below = _Hidden(network, layer, y, other, y if not dropout else other, below)
             below.add_output(network, logits, dlogits)
             self._hidden.append(below)
+            self.activations.append(y)
 
     def forward(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """Inputs (K, R, d) -> logits (K, C, R).
@@ -117,20 +159,18 @@ class Workspace:
             hidden.forward(x, None if masks is None else masks[number])
         return self._logits_of_classes
 
-    def backward(self, x: Tensor, y: Tensor, weights: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
-        """Write the gradients of all parameters; returns the loss of every row, (K, 1, R).
+    def backward(self, x: Tensor, gradient: Tensor, weights: Tensor, masks: Sequence[Tensor] | None = None) -> None:
+        """Write the gradients of all parameters.
 
         Args:
             x: as in the forward pass before.
-            y: classes, (K, 1, R).
-            weights: of the rows in the loss, (R,).
+            gradient: of every row's loss with respect to the logits, (K, C, R).
+            weights: of the rows in the loss, (R,) or (K, 1, R).
             masks: as in the forward pass before.
         """
-        loss, gradient = stacked_cross_entropy(self._logits_of_classes, y)
         torch.mul(gradient, weights, out=self._dlogits_of_classes)
         for number in reversed(range(len(self._hidden))):
             self._hidden[number].backward(x, None if masks is None else masks[number])
-        return loss
 
 
 class _Hidden:

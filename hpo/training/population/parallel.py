@@ -20,19 +20,15 @@ from typing import Any, Final
 
 import torch
 
-from hpo.errors import SpaceError
 from hpo.executors.base import Event, Executor
 from hpo.executors.ending import Evaluation
-from hpo.objective import Objective
-from hpo.training.data import Data
-from hpo.training.hyperparameters import complete
 from hpo.training.optimizers import unfused
 from hpo.training.population import machine
-from hpo.training.population.chunk import nbytes_of, shape_of
 from hpo.training.population.executor import GROUPS_AT_ONCE, PopulationExecutor
 from hpo.training.population.helper import Helper, Setup
-from hpo.training.population.layout import layout_of
+from hpo.training.population.member import Shape, nbytes_of, shape_of
 from hpo.training.population.paused import memory_share
+from hpo.training.population.trials import TrainsMembers
 from hpo.trial import Job, Outcome, Progress, State
 
 START_SECONDS: Final = 15.0  # of work from which on helpers pay: each takes seconds of its core to start
@@ -41,8 +37,6 @@ _LOOK_SECONDS: Final = 0.005  # between two looks at the helpers while this proc
 _BASE_COST: Final = 12_000  # parameters of the trial whose epoch takes twice as long as that of a tiny one
 _ROUNDING: Final = 1e-9
 _TRIES: Final = 2  # helpers that may end while they train a trial
-
-Shape = tuple[int, int]
 
 
 @dataclass(eq=False)
@@ -108,21 +102,20 @@ class ParallelExecutor(Executor):
 
     Args:
         objective: see `PopulationExecutor`; helpers get a pickled copy.
-        data: what the jobs train on.
         threads: that train at once, in all processes; None: what the machine has.
         start_seconds: of work from which on helpers are started.
     """
 
     def __init__(
-        self, objective: Objective, data: Data, *, threads: int | None = None, start_seconds: float = START_SECONDS
+        self, objective: TrainsMembers, *, threads: int | None = None, start_seconds: float = START_SECONDS
     ) -> None:
         cpu = torch.device("cpu")
         self._threads = machine.threads(cpu) if threads is None else threads
         chunk_bytes, paused_bytes = machine.chunk_bytes(cpu, self._threads), memory_share() // self._threads
-        self._setup = Setup(objective, data, chunk_bytes, paused_bytes)
+        self._setup = Setup(objective, chunk_bytes, paused_bytes)
         self._start_seconds = start_seconds
         self._local = PopulationExecutor(
-            objective, data, cpu, threads=self._threads, chunk_bytes=chunk_bytes, paused_bytes=paused_bytes
+            objective, cpu, threads=self._threads, chunk_bytes=chunk_bytes, paused_bytes=paused_bytes
         )
         self._here = Trainer(self._local, self._threads)
         self._trainers = [self._here]
@@ -206,15 +199,15 @@ class ParallelExecutor(Executor):
     def _work(self, job: Job) -> Work | None:
         """None for what does not train with others: an illegal trial, which the engine fails, one it cannot fuse."""
         try:
-            settings = complete(job.params)
-        except SpaceError:
+            members = self._setup.objective.members(job)
+        except Exception:
             return None
+        settings, data = members[0].settings, members[0].data
         if unfused(settings):
             return None
-        data = self._setup.data
-        share = min(1.0, nbytes_of(settings, data) / self._setup.chunk_bytes)
-        size = layout_of(settings, data).size(len(settings.widths))
-        return Work(job, shape_of(settings, data), share, _BASE_COST + size, job.start)
+        share = min(1.0, len(members) * nbytes_of(settings, data) / self._setup.chunk_bytes)
+        cost = len(members) * (_BASE_COST + members[0].layout.size(len(settings.widths)))
+        return Work(job, shape_of(settings, data), share, cost, job.start)
 
     def _set_pending(self, shape: Shape, works: list[Work]) -> None:
         if works:

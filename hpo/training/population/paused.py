@@ -15,12 +15,13 @@ from pathlib import Path
 import torch
 
 from hpo.objective import Step
-from hpo.training.population.chunk import Member
+from hpo.training.population.member import Member
+from hpo.training.schedules import History
 
 _MEMORY_SHARE = 8  # one part in so many of the machine's memory is for paused trials
 _UNKNOWN_MEMORY = 4 * 2**30  # bytes, where the system does not say
 
-Key = tuple[int, int]  # study, number of the trial
+Key = tuple[int, int, int]  # study, number of the trial, fold
 
 
 class Paused:
@@ -44,6 +45,7 @@ class Paused:
     def put(self, key: Key, member: Member) -> None:
         """Keep a trial; its tensors become its own."""
         member.tensors = tuple(tensor.detach().to("cpu", copy=True) for tensor in member.tensors)
+        member.best = tuple(tensor.to("cpu") for tensor in member.best)
         self._kept[key] = member
         self._bytes += _size(member)
         while self._bytes > self._limit and self._kept:
@@ -68,7 +70,8 @@ class Paused:
         if hashlib.blake2b(content).digest() != digest:
             return fresh  # damaged
         state = torch.load(io.BytesIO(content), weights_only=True)
-        fresh.last, fresh.tensors = Step(**state["last"]), tuple(state["tensors"])
+        fresh.last, fresh.history = Step(**state["last"]), History(**state["history"])
+        fresh.tensors, fresh.best = tuple(state["tensors"]), tuple(state["best"])
         return fresh
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
@@ -89,7 +92,12 @@ class Paused:
 
     def _spill(self, key: Key, member: Member) -> None:
         assert member.last is not None  # a trial is paused after an epoch
-        state = {"last": asdict(member.last), "tensors": list(member.tensors)}
+        state = {
+            "last": asdict(member.last),
+            "history": asdict(member.history),
+            "tensors": list(member.tensors),
+            "best": list(member.best),
+        }
         content = io.BytesIO()
         torch.save(state, content)
         file = Path(tempfile.gettempdir())
@@ -112,7 +120,7 @@ class Paused:
 
 
 def _size(member: Member) -> int:
-    return sum(tensor.nbytes for tensor in member.tensors)
+    return sum(tensor.nbytes for tensor in (*member.tensors, *member.best))
 
 
 def memory_share() -> int:

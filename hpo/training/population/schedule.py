@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hpo.executors.ending import out_of_memory
 from hpo.objective import Step
-from hpo.training.population.chunk import Chunk, Member
-from hpo.training.population.inputs import Inputs
+from hpo.training.population.chunk import Chunk
+from hpo.training.population.member import Member
 
 
 @dataclass(eq=False)
@@ -103,14 +104,19 @@ class Pass:
     lost: bool = False
     seconds: float = 0.0
 
-    def run(self, inputs: Inputs) -> None:
-        """Train the epoch; in a thread."""
+    def run(self, make: Callable[[list[Member]], Chunk], is_over: Callable[[Member], bool]) -> None:
+        """Train the epoch; in a thread.
+
+        Args:
+            make: puts members together.
+            is_over: whether a member's training has ended with the epoch.
+        """
         begin = time.perf_counter()
         try:
             if self.chunk is None:
-                self.chunk = Chunk(self.members, inputs)
+                self.chunk = make(self.members)
                 self.members = self.chunk.members
-            self.steps = self.chunk.train_epoch(lambda: self.stopped)
+            self.steps = self.chunk.train_epoch(lambda: self.stopped, is_over)
         except BaseException as error:  # handed to the thread that waits
             self.lost, self.chunk = self.chunk is not None, None
             # the traceback would hold on to the tensors that there was no memory for
