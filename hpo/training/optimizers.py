@@ -45,6 +45,12 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: Settings) -> to
     return OPTIMIZERS[settings.optimizer].solo(parameters, settings)
 
 
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let torch's optimizer go on with another learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def setting_columns(settings: Sequence[Settings]) -> dict[str, Tensor]:
     """Every real setting of K trials, (K, 1) float64 each."""
     names = [field.name for field in fields(Settings) if field.type is float]
@@ -59,7 +65,8 @@ def step_columns(optimizer: Optimizer, s: Columns, t: Tensor) -> dict[str, Tenso
 
     Args:
         optimizer: of all K trials.
-        s: their `setting_columns`; weight decay is 0 for all of them or for none.
+        s: their `setting_columns`, with the learning rates of these steps; weight decay is 0 for all of them or for
+            none.
         t: numbers of the steps, (S, K, 1), counted from 1.
 
     Returns:
@@ -161,11 +168,16 @@ def _update_square(square: Tensor, g: Tensor, c: Columns, out: Tensor | None = N
     """Let the sum of squares decay and add g^2; returns its root plus the floor, in the memory of `out`.
 
     The sum is the mean square divided by what a new gradient weighs in it: this factor is in the coefficients.
+    """
+    return _root(square.mul_(c["kept"]).addcmul_(g, g), c, out)
+
+
+def _root(square: Tensor, c: Columns, out: Tensor | None = None) -> Tensor:
+    """The root plus the floor, in the memory of `out`.
 
     NOTE: The root is that of the sum + `tiny`, which differs only far below the floor (eps is at least 1e-12). MKL's
     square root takes many times as long for zero, which is what dead and padded units have.
     """
-    square.mul_(c["kept"]).addcmul_(g, g)
     return torch.add(square, c["tiny"], out=out).sqrt_().add_(c["floor"])
 
 
@@ -193,12 +205,48 @@ def _rmsprop(p: Tensor, g: Tensor, slots: Sequence[Tensor], c: Columns) -> None:
     p.addcmul_(g, c["rate"], value=-1)
 
 
+def _solo_adagrad(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
+    return torch.optim.Adagrad(parameters, **_common(settings), eps=settings.eps, fused=True)
+
+
+def _adagrad_columns(s: Columns, t: Tensor) -> dict[str, Tensor]:
+    """Of lr g / (sqrt(v) + eps)."""
+    return {"rate": s["learning_rate"], "floor": s["eps"], "tiny": torch.full_like(s["eps"], _TINY)}
+
+
+def _adagrad(p: Tensor, g: Tensor, slots: Sequence[Tensor], c: Columns) -> None:
+    (square,) = slots
+    g.div_(_root(square.addcmul_(g, g), c))
+    p.addcmul_(g, c["rate"], value=-1)
+
+
+def _solo_adadelta(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
+    return torch.optim.Adadelta(parameters, **_common(settings), rho=settings.rho, eps=settings.eps)
+
+
+def _adadelta_columns(s: Columns, t: Tensor) -> dict[str, Tensor]:
+    """Of lr sqrt(u + eps) / sqrt(v + eps) g; the slots are u/(1 - rho) and v/(1 - rho), and the factor cancels."""
+    return {"rate": s["learning_rate"], "kept": s["rho"], "eps": s["eps"] / (1 - s["rho"])}
+
+
+def _adadelta(p: Tensor, g: Tensor, slots: Sequence[Tensor], c: Columns) -> None:
+    square, moved = slots
+    square.mul_(c["kept"]).addcmul_(g, g)
+    roots = torch.add(square, c["eps"])
+    g.mul_(roots.rsqrt_())
+    g.mul_(torch.add(moved, c["eps"], out=roots).sqrt_())
+    moved.mul_(c["kept"]).addcmul_(g, g)
+    p.addcmul_(g, c["rate"], value=-1)
+
+
 OPTIMIZERS: Final[Mapping[str, Optimizer]] = {
     "sgd": Optimizer(_solo_sgd, _rate, _sgd),
     "momentum": Optimizer(_solo_momentum, _rate_and_momentum, _momentum, slots=1),
     "nesterov": Optimizer(_solo_nesterov, _rate_and_momentum, _nesterov, slots=1),
     "adam": Optimizer(_solo_adam, _adam_columns, _adam, slots=2),
     "adamw": Optimizer(_solo_adamw, _adam_columns, _adam, slots=2, decoupled=True),
+    "adagrad": Optimizer(_solo_adagrad, _adagrad_columns, _adagrad, slots=1),
+    "adadelta": Optimizer(_solo_adadelta, _adadelta_columns, _adadelta, slots=2),
     "rmsprop": Optimizer(_solo_rmsprop, _rmsprop_columns, _rmsprop, slots=1),
 }
 
