@@ -11,6 +11,9 @@ from torch.nn import functional
 
 _aten = torch.ops.aten
 LEAK: Final = 0.01  # slope of leaky_relu below zero
+FIRST_SLOPE: Final = 0.25  # of prelu below zero, before it has learnt
+SLOPES: Final = (1 / 8, 1 / 3)  # range of the slopes of rrelu below zero
+STATEFUL: Final = ("prelu", "rrelu")  # need more than their argument, so they are not in ACTIVATIONS
 
 
 @dataclass(frozen=True)
@@ -58,4 +61,31 @@ ACTIVATIONS: Final[Mapping[str, Activation]] = {
             lambda dy, y: _aten.leaky_relu_backward.grad_input(dy, y, LEAK, True, grad_input=dy),
         ),
     ),
+    "elu": Activation(
+        functional.elu,
+        InPlace(functional.elu_, lambda dy, y: _aten.elu_backward.grad_input(dy, 1.0, 1, 1, True, y, grad_input=dy)),
+    ),
+    "gelu": Activation(functional.gelu),
+    "silu": Activation(functional.silu),
 }
+
+
+def prelu(z: Tensor, slope: Tensor) -> Tensor:
+    """`z` above zero, and times `slope` elsewhere.
+
+    Args:
+        z: any shape.
+        slope: learnable, one a layer: a shape that broadcasts to that of `z`, (K, 1, 1) for K trials.
+    """
+    return torch.where(z > 0, z, z * slope)
+
+
+def rrelu(z: Tensor, slopes: Tensor | None) -> Tensor:
+    """`z` above zero, and times a slope elsewhere.
+
+    Args:
+        z: any shape.
+        slopes: in training, drawn uniformly from SLOPES for every element, shaped as `z`; None in evaluation, where
+            the slope is the mean.
+    """
+    return functional.leaky_relu(z, sum(SLOPES) / 2) if slopes is None else torch.where(z > 0, z, z * slopes)
