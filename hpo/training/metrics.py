@@ -19,6 +19,7 @@ class Metric:
     """One metric.
 
     Attributes:
+        name: as scikit-learn calls it.
         task: "classification" or "regression".
         direction: "maximize" or "minimize".
         function: of outputs (K, C, m) and targets (1 or K, 1, m), to (K,) float64 on the CPU; regression in the
@@ -26,18 +27,20 @@ class Metric:
         scales: whether it has the unit of the targets.
     """
 
+    name: str
     task: str
     direction: str
     function: Callable[[Tensor, Tensor], Tensor]
     scales: bool = False
 
-    def of(self, outputs: Tensor, y: Tensor, scale: float = 1.0) -> Tensor:
+    def of(self, outputs: Tensor, y: Tensor, scale: float | Tensor = 1.0) -> Tensor:
         """The metric of every trial.
 
         Args:
             outputs: what the networks give: logits (K, C, m), or in regression numbers (K, 1, m).
             y: classes int64, or numbers, the same for all trials (1, 1, m) or not (K, 1, m).
-            scale: in regression, what one unit of outputs and targets is worth; errors are multiplied by it.
+            scale: in regression, what one unit of outputs and targets is worth, one or (K,) float64 on the CPU; errors
+                are multiplied by it.
 
         Returns:
             (K,) float64 on the CPU; NaN for a trial with an output that is not finite, or if `y` leaves the metric
@@ -146,12 +149,15 @@ def _r2(outputs: Tensor, y: Tensor) -> Tensor:
 
 
 METRICS: Final[Mapping[str, Metric]] = {
-    "accuracy": Metric("classification", "maximize", _accuracy),
-    "balanced_accuracy": Metric("classification", "maximize", _balanced_accuracy),
-    "f1_macro": Metric("classification", "maximize", _f1_macro),
-    "roc_auc": Metric("classification", "maximize", _roc_auc),
-    "log_loss": Metric("classification", "minimize", _log_loss),
-    "rmse": Metric("regression", "minimize", _rmse, scales=True),
-    "mae": Metric("regression", "minimize", _mae, scales=True),
-    "r2": Metric("regression", "maximize", _r2),
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "classification", "maximize", _accuracy),
+        Metric("balanced_accuracy", "classification", "maximize", _balanced_accuracy),
+        Metric("f1_macro", "classification", "maximize", _f1_macro),
+        Metric("roc_auc", "classification", "maximize", _roc_auc),
+        Metric("log_loss", "classification", "minimize", _log_loss),
+        Metric("rmse", "regression", "minimize", _rmse, scales=True),
+        Metric("mae", "regression", "minimize", _mae, scales=True),
+        Metric("r2", "regression", "maximize", _r2),
+    )
 }
