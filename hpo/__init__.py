@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hpo.errors import HpoError as HpoError
     from hpo.function_objective import FunctionObjective as FunctionObjective
     from hpo.objective import Objective as Objective
+    from hpo.search_cv import HPOSearchCV as HPOSearchCV
     from hpo.searcher import Searcher as Searcher
     from hpo.space import Space as Space
     from hpo.study import Study as Study
@@ -32,6 +33,7 @@ _HOME = {
     "Choice": "hpo.domains",
     "Float": "hpo.domains",
     "FunctionObjective": "hpo.function_objective",
+    "HPOSearchCV": "hpo.search_cv",
     "HpoError": "hpo.errors",
     "Int": "hpo.domains",
     "Objective": "hpo.objective",

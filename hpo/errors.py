@@ -35,6 +35,10 @@ class NoResultError(HpoError):
     exit_code = 3
 
 
+class NoFitError(NoResultError, ValueError):
+    """No configuration of an estimator could be fitted and scored; a ValueError, as scikit-learn's searches raise."""
+
+
 class NotFoundError(HpoError):
     """A study, trial, searcher or file that does not exist."""
 
