@@ -10,23 +10,21 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from hpo.training.data import load_data
 from hpo.training.generated import DATA_SETS, ROWS, _spirals
-from hpo.training.hyperparameters import KNOWN
 
 
-def test_every_set_of_the_table_of_techniques_is_there() -> None:
-    assert set(DATA_SETS) == set(
-        "classification moons circles spirals blobs imbalanced noisy_labels digits wine breast_cancer line".split()
-    )
-    assert set(DATA_SETS).isdisjoint(KNOWN)
-
-
-@pytest.mark.parametrize(("name", "digest"), [("moons", "a"), ("spirals", "b")])
-def test_known_sets_keep_their_content_and_split(name: str, digest: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "labels", "first"),
+    [
+        ("classification", "46b5c88fc0d3a256", [-0.75442, -1.10515]),
+        ("moons", "d84dc75c8a005643", [0.94381, -1.21098]),
+        ("spirals", "e9943ec8726f7b11", [-0.66791, 0.36574]),
+    ],
+)
+def test_sets_keep_their_content_and_split(name: str, labels: str, first: list[float]) -> None:
     data = load_data(name, 0)
-    said = hashlib.blake2b(digest_size=8)
-    for part in (data.train, data.validation, data.test):
-        said.update((part.x * 1000).round().int().numpy().tobytes() + part.y.numpy().tobytes())
-    assert said.hexdigest() == digest
+    y = b"".join(part.y.numpy().tobytes() for part in (data.train, data.validation, data.test))
+    assert hashlib.blake2b(y, digest_size=8).hexdigest() == labels  # the split shows in the order of labels
+    assert data.train.x[0, :2].tolist() == pytest.approx(first, abs=1e-5)
 
 
 def test_spiral_arms_are_one_curve_turned_by_a_third() -> None:
