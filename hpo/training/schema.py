@@ -76,7 +76,7 @@ class Schema:
         if not isinstance(data, list):
             raise DataError(f"a schema is {type(data).__name__}, expected a list of columns")
         schema = cls(tuple(_column(i, item) for i, item in enumerate(data)))
-        _refuse_duplicates([column.name for column in schema.columns], "a schema")
+        refuse_duplicates([column.name for column in schema.columns], "a schema")
         return schema
 
     def encode(self, table: Any) -> tuple[np.ndarray, dict[str, int]]:
@@ -99,7 +99,7 @@ class Schema:
         used = [column for column in self.columns if column.kind != "unused"]
         absent = [column.name for column in used if column.name not in frame.columns]
         if absent:
-            raise DataError(f"the table lacks {_listed(absent)}: it needs every column that the model was trained on")
+            raise DataError(f"the table lacks {listed(absent)}: it needs every column that the model was trained on")
         width = len(self.inputs)
         x = np.zeros((len(frame), width), np.float32 if len(frame) * width > _LARGE else np.float64)
         unknown, at = {}, 0
@@ -146,9 +146,9 @@ def infer(frame: pd.DataFrame, rows: np.ndarray) -> tuple[Schema, list[str]]:
         elif series.dtype.kind == "f":
             count = int((np.abs(series.to_numpy(np.float64, na_value=np.nan)) > _GREATEST).sum())
             infinite += [f"{name!r} ({count})"] if count else []
-    notices = [f"left out, {reason}: {_listed(names, quote=False)}" for reason, names in left_out.items()]
+    notices = [f"left out, {reason}: {listed(names, quote=False)}" for reason, names in left_out.items()]
     if infinite:
-        notices.append(f"infinite values count as missing: {_listed(infinite, quote=False)}")
+        notices.append(f"infinite values count as missing: {listed(infinite, quote=False)}")
     schema = Schema(tuple(columns))
     if not schema.inputs:
         found = "; ".join(notices) or "there is none besides the target"
@@ -167,7 +167,7 @@ def as_frame(table: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
 
     if isinstance(table, pd.DataFrame):
         frame = table.set_axis([str(name) for name in table.columns], axis=1)
-        _refuse_duplicates(list(frame.columns), "the table")
+        refuse_duplicates(list(frame.columns), "the table")
         return frame
     if hasattr(table, "tocsr"):
         raise UsageError(f"inputs are sparse ({type(table).__name__}): make them dense with .toarray()")
@@ -180,7 +180,7 @@ def as_frame(table: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     if names is None:
         names = [f"x{i}" for i in range(array.shape[1])]
     if array.shape[1] != len(names):
-        raise UsageError(f"inputs have {array.shape[1]} columns, expected {len(names)}: {_listed(names)}")
+        raise UsageError(f"inputs have {array.shape[1]} columns, expected {len(names)}: {listed(names)}")
     frame = pd.DataFrame(array, columns=pd.Index(names))
     return frame.infer_objects() if array.dtype == object else frame
 
@@ -198,7 +198,7 @@ def to_numbers(series: pd.Series[Any]) -> np.ndarray:
     wrong = np.flatnonzero(np.isnan(parsed) & series.notna().to_numpy(bool))
     if len(wrong):
         row, value = int(wrong[0]), values.iloc[int(wrong[0])]
-        raise DataError(f"column {series.name!r}, row {row + 1}: found {_shown(value)}, expected a number")
+        raise DataError(f"column {series.name!r}, row {row + 1}: found {shown(value)}, expected a number")
     return parsed
 
 
@@ -217,7 +217,7 @@ def _codes(series: pd.Series[Any], levels: Sequence[str]) -> tuple[np.ndarray, i
     try:
         found, values = pd.factorize(series)  # -1 where missing
     except TypeError:
-        raise DataError(f"column {series.name!r} holds {_shown(series.dropna().iloc[0])}, expected text") from None
+        raise DataError(f"column {series.name!r} holds {shown(series.dropna().iloc[0])}, expected text") from None
     of_value = np.array([number.get(text_of(value), -1) for value in values] + [-1])
     codes = of_value[found]
     return codes, int(((codes < 0) & (found >= 0)).sum())
@@ -251,7 +251,7 @@ def _infer(series: pd.Series[Any], rows: np.ndarray) -> tuple[Column, str, str]:
     if len(levels) <= MAX_LEVELS:
         return Column(name, "levels", tuple(levels)), "", ""
     wrong = next((level for level in levels if pd.isna(pd.to_numeric(level, errors="coerce"))), "")
-    return unused, f"text with more than {MAX_LEVELS} different values", f" ({len(levels)}; {_shown(wrong)}, say)"
+    return unused, f"text with more than {MAX_LEVELS} different values", f" ({len(levels)}; {shown(wrong)}, say)"
 
 
 def _is_date(value: Any) -> bool:
@@ -264,28 +264,31 @@ def _column(index: int, item: Any) -> Column:
     """A column from its description."""
     where = f"column {index} of a schema"
     if not isinstance(item, Mapping) or not {"name", "kind"} <= set(item) <= {"name", "kind", "levels"}:
-        raise DataError(f"{where} is {_shown(item)}, expected name, kind and, of kind levels, levels")
+        raise DataError(f"{where} is {shown(item)}, expected name, kind and, of kind levels, levels")
     name, kind, levels = item["name"], item["kind"], item.get("levels", [])
     if not isinstance(name, str) or kind not in KINDS:
-        raise DataError(f"{where} is {_shown(item)}, expected a text for name and for kind one of {', '.join(KINDS)}")
+        raise DataError(f"{where} is {shown(item)}, expected a text for name and for kind one of {', '.join(KINDS)}")
     texts = isinstance(levels, list) and all(isinstance(level, str) for level in levels)
     if not texts or len(set(levels)) < len(levels) or bool(levels) != (kind == "levels"):
-        raise DataError(f"{where}: levels is {_shown(levels)}, expected different texts for kind levels, else none")
+        raise DataError(f"{where}: levels is {shown(levels)}, expected different texts for kind levels, else none")
     return Column(name, kind, tuple(levels))
 
 
-def _refuse_duplicates(names: Sequence[str], where: str) -> None:
+def refuse_duplicates(names: Sequence[str], where: str) -> None:
+    """Raise DataError for two columns of one name."""
     seen: set[str] = set()
     twice = sorted({name for name in names if name in seen or seen.add(name)})  # type: ignore[func-returns-value]
     if twice:
-        raise DataError(f"{where} has more than one column of a name, {_listed(twice)}: name each of them differently")
+        raise DataError(f"{where} has more than one column of a name, {listed(twice)}: name each of them differently")
 
 
-def _listed(names: Sequence[str], quote: bool = True) -> str:
+def listed(names: Sequence[str], quote: bool = True) -> str:
+    """The first names for a message, and how many there are."""
     shown = ", ".join(map(repr, names[:MAX_LISTED]) if quote else names[:MAX_LISTED])
     return printable(shown) + (f", ... ({len(names)} in all)" if names[MAX_LISTED:] else "")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
     text = repr(value)
     return printable(text if len(text) <= 60 else text[:57] + "...")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from hpo import seeding
+from hpo.errors import DataError
 from hpo.training.generated import random_state
+from hpo.training.schema import listed
 
 Folds = tuple[tuple[np.ndarray, np.ndarray], ...]
 
@@ -89,3 +92,84 @@ def make_folds(rows: np.ndarray, folds: int, strata: np.ndarray | None, groups: 
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than folds
         split = list(splitter.split(rows, None if strata is None else strata[rows]))
     return tuple((rows[train], rows[validation]) for train, validation in split)
+
+
+@dataclass(frozen=True, eq=False)
+class Splitter:
+    """Splits a user's table.
+
+    Attributes:
+        name: what messages call the table.
+        count: n, rows with a target.
+        strata: classes 0, 1, ..., (n,) int64; None for a regression.
+        classes: names of the classes.
+        groups: each row's group, numbered, (n,); None: rows stand for themselves.
+    """
+
+    name: str
+    count: int
+    strata: np.ndarray | None
+    classes: tuple[str, ...]
+    groups: np.ndarray | None
+
+    def split(
+        self, shares: Sequence[float], seed: int, notices: list[str]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Training, validation and test rows: by groups, else with the same shares of classes where that can be.
+
+        Classes with fewer rows than there are parts train only.
+
+        Args:
+            shares: of rows that train, validate and, if there is a third one, test.
+            seed: the data seed.
+            notices: gets what users should know.
+
+        Raises:
+            DataError: fewer groups than parts.
+        """
+        parts = len(shares)
+        if self.groups is not None:
+            self._require_groups(self.groups, parts, "parts")
+            train, validation, *more = split_groups(self.groups, shares, seed)
+            return train, validation, (more or [np.arange(0)])[0]
+        sizes = [max(1, round(share * self.count)) for share in shares[1:]]
+        validation_size, test_size = (*sizes, 0)[:2]
+        strata, common, rare = self.strata, np.arange(self.count), np.arange(0)
+        if strata is not None:
+            counts = np.bincount(strata)
+            few = counts < parts
+            common, rare = np.flatnonzero(~few[strata]), np.flatnonzero(few[strata])
+            least = min(*sizes, len(common) - sum(sizes))
+            if least < (~few).sum():
+                notices.append(
+                    f"{self.name} has too few rows for every class to be in every part: split without regard to it"
+                )
+                strata, common, rare = None, np.arange(self.count), np.arange(0)
+            elif len(rare):
+                rows = f"fewer than {parts} rows, one for each part"
+                notices.append(f"{self._named(few)} {rows}: they all train")
+        some = None if strata is None else strata[common]
+        train, validation, test = split_rows(some, len(common), validation_size, test_size, seed)
+        return np.concatenate([common[train], rare]), common[validation], common[test]
+
+    def folds(self, held: np.ndarray, folds: int, seed: int, notices: list[str]) -> Folds:
+        """Folds of the rows `held`, see `make_folds`; raises DataError where there are too few rows or groups."""
+        if folds > len(held):
+            raise DataError(f"{self.name} has {len(held)} rows to train and validate on, too few for {folds} folds")
+        if folds > 1 and self.groups is not None:
+            self._require_groups(self.groups[held], folds, "folds")
+        elif folds > 1 and self.strata is not None:
+            counts = np.bincount(self.strata[held], minlength=len(self.classes))
+            few = (counts < folds) & (counts > 0)
+            if few.any():
+                notices.append(f"{self._named(few)} fewer than {folds} rows, one for each fold: some folds lack them")
+        return make_folds(held, folds, self.strata, self.groups, seed)
+
+    def _named(self, few: np.ndarray) -> str:
+        names = [name for name, chosen in zip(self.classes, few, strict=True) if chosen]
+        return f"class {listed(names)} has" if len(names) == 1 else f"classes {listed(names)} have"
+
+    def _require_groups(self, groups: np.ndarray, parts: int, what: str) -> None:
+        count = len(np.unique(groups))
+        if count < parts:
+            raise DataError(f"{self.name} has {count} groups, too few for {parts} {what}: no group may be on two sides")
