@@ -52,7 +52,7 @@ class ConflictError(HpoError):
 
 
 class DataError(HpoError):
-    """A store that is damaged, belongs to another program or was written by another version."""
+    """A store that is damaged, belongs to another program or was written by another version; data not to learn from."""
 
     exit_code = 65
 

@@ -98,10 +98,10 @@ def test_values_bound_by_partial_stay(tmp_path: Path) -> None:
     "mode", [torch.no_grad, torch.inference_mode, lambda: torch.device("meta")], ids=["no_grad", "inference", "meta"]
 )
 def test_the_shared_objective_ignores_torchs_modes(mode: Any, tmp_path: Path) -> None:
-    from hpo.training.data import load_data
+    from hpo.training.data import _generated
 
     plain = hpo.search(searcher="random", trials=2, epochs=2, store=tmp_path / "a.db", progress=False)
-    load_data.cache_clear()
+    _generated.cache_clear()
     with mode():
         odd = hpo.search(searcher="random", trials=2, epochs=2, store=tmp_path / "b.db", progress=False)
     assert [t.curve for t in odd.trials] == [t.curve for t in plain.trials]

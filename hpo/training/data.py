@@ -1,25 +1,30 @@
-"""The synthetic data sets and their split into train, validation and test."""
+"""Data sets: split once, and prepared as trials want them."""
 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hpo import seeding
 from hpo.errors import UsageError, did_you_mean
+from hpo.training import preparation
+from hpo.training.generated import DATA_SETS as DATA_SETS
+from hpo.training.hyperparameters import Preparation
+from hpo.training.preparation import Transform
+from hpo.training.schema import Schema
+from hpo.training.splitting import make_folds, split_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-TRAIN, VALIDATION, TEST = 800, 600, 600  # rows
-ROWS = TRAIN + VALIDATION + TEST
+    from hpo.training.tables import TableSource
 
-Table = tuple[np.ndarray, np.ndarray]  # inputs (ROWS, d) float64, classes (ROWS,) integers
+_KEPT_BYTES: Final = 2**29  # of prepared tensors that a data set remembers
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,87 +71,183 @@ class Data:
         return len(self.train.y) / (self.n_outputs * counts.clamp(min=1))
 
 
-def _classification(seed: int) -> Table:
-    from sklearn.datasets import make_classification
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A table and its split, before preparation; it does not change.
 
-    x, y = make_classification(
-        n_samples=ROWS,
-        n_features=20,
-        n_informative=8,
-        n_redundant=4,
-        n_classes=2,
-        n_clusters_per_class=4,
-        class_sep=1.0,
-        flip_y=0.02,
-        random_state=_state(seed, "classification"),
-    )
-    return x, y
+    Attributes:
+        x: inputs, (N, d) float64 or float32, NaN where missing.
+        y: classes 0, 1, ..., (N,) int64; of a regression the targets in their own unit, (N,) float64.
+        schema: how the columns of a table become the d inputs.
+        classes: names of the classes; empty for a regression.
+        train: row numbers.
+        validation: row numbers.
+        test: row numbers; may be empty.
+        folds: training and validation rows of every fold, which are rows of train and validation; empty: hold-out.
+        target: name of what is predicted.
+        notices: what users should know about how the table was read.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    schema: Schema
+    classes: tuple[str, ...]
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    folds: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+    target: str = "target"
+    notices: tuple[str, ...] = ()
+    _memory: _Memory = field(default_factory=lambda: _Memory(), init=False, repr=False)
+
+    @property
+    def task(self) -> str:
+        """What is predicted: "classification" or "regression"."""
+        return "classification" if self.classes else "regression"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the d inputs."""
+        return self.schema.inputs
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What identifies content and split: 32 hexadecimal digits."""
+        said = hashlib.blake2b(digest_size=16)
+        said.update(repr((self.schema, self.classes, self.target, len(self.folds))).encode())
+        rows = (self.train, self.validation, self.test, *(part for fold in self.folds for part in fold))
+        for array in (self.x, self.y, *(part.astype(np.int64) for part in rows)):
+            said.update(repr((array.shape, array.dtype.str)).encode())
+            said.update(np.ascontiguousarray(array).data)
+        return said.hexdigest()
+
+    def rows(self, rows: int | str = "holdout") -> tuple[np.ndarray, np.ndarray]:
+        """Training and validation rows.
+
+        Args:
+            rows: "holdout", as split; a fold's number; "development", training and validation rows for both, since
+                nothing is held back; "all", every row for both.
+        """
+        if isinstance(rows, int):
+            return self.folds[rows]
+        if rows == "holdout":
+            return self.train, self.validation
+        together = {"development": (self.train, self.validation), "all": (self.train, self.validation, self.test)}
+        both = np.concatenate(together[rows])
+        return both, both
+
+    def transform(self, how: Preparation, rows: int | str = "holdout") -> Transform:
+        """The preparation, fitted to the training rows alone; remembered. See `rows`."""
+        fitted: Transform = self._memory.get((how, rows), lambda: preparation.fit(how, self.x, self.rows(rows)[0]))
+        return fitted
+
+    def prepared(self, how: Preparation, rows: int | str = "holdout") -> Data:
+        """What networks see; the test part is the same rows whatever `rows` says. Remembered: do not write into it.
+
+        Args:
+            how: fitted to the training rows, as are mean and scale of a regression's targets.
+            rows: see `rows`.
+        """
+        data: Data = self._memory.get(("prepared", how, rows), lambda: self._prepare(how, rows))
+        return data
+
+    def _prepare(self, how: Preparation, rows: int | str) -> Data:
+        import torch
+
+        from hpo.torch_mode import own_mode
+
+        train, validation = self.rows(rows)
+        transform = self.transform(how, rows)
+        mean, scale = 0.0, 1.0
+        if not self.classes:
+            mean, scale = float(self.y[train].mean()), float(self.y[train].std()) or 1.0
+
+        def part(some: np.ndarray) -> Part:
+            y = self.y[some] if self.classes else ((self.y[some] - mean) / scale).astype(np.float32)
+            return Part(torch.from_numpy(transform.apply(self.x, some)), torch.from_numpy(y))
+
+        with own_mode():  # tensors made in inference mode could not be trained on
+            fitted = part(train)
+            checked = fitted if validation is train else part(validation)
+            outputs = len(self.classes) or 1
+            return Data(fitted, checked, part(self.test), transform.n_outputs, outputs, self.task, mean, scale)
 
 
-def _moons(seed: int) -> Table:
-    from sklearn.datasets import make_moons
+class _Memory:
+    """What was computed last, up to _KEPT_BYTES and at least one; copies of a data set begin without."""
 
-    x, y = make_moons(ROWS, noise=0.3, random_state=_state(seed, "moons"))
-    return x, y
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
 
+    def get(self, key: Any, compute: Callable[[], Any]) -> Any:
+        value, size = self._kept.pop(key, None) or _sized(compute())
+        self._kept[key] = value, size  # the newest comes last
+        while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > _KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return value
 
-def _spirals(seed: int, arms: int = 3, turns: float = 1.0, noise: float = 0.12) -> Table:
-    """`arms` arms that wind about the origin `turns` times, out to radius 2, with normal noise on both inputs."""
-    import torch
-
-    y = np.arange(ROWS) % arms
-    t = (np.arange(ROWS) // arms + 1) / math.ceil(ROWS / arms)  # (0, 1], along the arm
-    angle = 2 * math.pi * (y / arms + turns * t)
-    x = 2 * t[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)  # (ROWS, 2)
-    key = torch.tensor([seeding.derive(seed, "data", "spirals")], device="cpu")
-    return x + noise * seeding.normal(key, 2 * ROWS).numpy().reshape(ROWS, 2), y
+    def __reduce__(self) -> tuple[type[_Memory], tuple[()]]:
+        return _Memory, ()
 
 
-DATA_SETS: Final[Mapping[str, Callable[[int], Table]]] = {
-    "classification": _classification,
-    "moons": _moons,
-    "spirals": _spirals,
-}
+def _sized(value: Transform | Data) -> tuple[Transform | Data, int]:
+    """A value and its size in bytes."""
+    if isinstance(value, Transform):
+        return value, sum(array.nbytes for array in value.to_arrays().values())
+    tensors = {id(t): t for part in (value.train, value.validation, value.test) for t in (part.x, part.y)}
+    return value, sum(tensor.nbytes for tensor in tensors.values())
 
 
-def _state(seed: int, *purpose: str) -> int:
-    """A seed as scikit-learn takes it, in [0, 2^32)."""
-    return seeding.derive(seed, "data", *purpose) % 2**32
+def load_dataset(source: str | TableSource, data_seed: int, folds: int = 1) -> Dataset:
+    """The data set of a name or a user's table, split; remembered as long as its files stay as they are.
+
+    Args:
+        source: one of DATA_SETS, or a table.
+        data_seed: fixes data and split, whatever the study's seed, >= 0.
+        folds: how many folds cover training and validation rows; 1: hold-out.
+
+    Raises:
+        UsageError: an unknown name, or arguments that cannot be used together.
+        NotFoundError: a missing file.
+        DataError: a table that cannot be read or learned from.
+    """
+    if folds < 1:
+        raise UsageError(f"folds is {folds}, expected 1 for hold-out or more for cross-validation")
+    if isinstance(source, str):
+        return _generated(source, data_seed, folds)
+    return _read(_Version(source.version(), source), data_seed, folds)
+
+
+def load_data(name: str, data_seed: int) -> Data:
+    """A generated data set as it is, without any preparation; see `load_dataset`."""
+    return load_dataset(name, data_seed).prepared(Preparation())
 
 
 @functools.lru_cache(maxsize=8)
-def load_data(name: str, data_seed: int) -> Data:
-    """Data set `name`: 800 train, 600 validation and 600 test rows, each part with the same shares of classes.
-
-    Args:
-        name: "classification" (20 inputs, 8 of them informative, 2 classes of 4 clusters each, 2 % of labels
-            drawn anew), "moons" (2 inputs, 2 classes) or "spirals" (2 inputs, 3 classes).
-        data_seed: fixes data and split, whatever the study's seed, >= 0.
-
-    Returns:
-        The same tensors for the same arguments: do not write into them.
-
-    Raises:
-        UsageError: an unknown name.
-    """
-    import torch
-    from sklearn.model_selection import train_test_split
-
-    from hpo.torch_mode import own_mode
-
+def _generated(name: str, data_seed: int, folds: int) -> Dataset:
     if name not in DATA_SETS:
         raise UsageError(f"no data set {name!r}: {did_you_mean(name, DATA_SETS)}")
-    x, y = DATA_SETS[name](data_seed)
-    rest, test = train_test_split(
-        np.arange(ROWS), test_size=TEST, stratify=y, random_state=_state(data_seed, "split", "test")
-    )
-    train, validation = train_test_split(
-        rest, test_size=VALIDATION, stratify=y[rest], random_state=_state(data_seed, "split", "validation")
-    )
+    table = DATA_SETS[name](data_seed)
+    strata = table.y if table.classes else None
+    train, validation, test = split_rows(strata, len(table.y), table.validation, table.test, data_seed)
+    held = np.concatenate([train, validation])
+    if folds > len(held):
+        raise UsageError(f"data set {name!r} has {len(held)} rows besides its test part: too few for {folds} folds")
+    split = make_folds(held, folds, strata, None, data_seed)
+    schema = Schema.of_numbers(table.columns)
+    return Dataset(table.x, table.y, schema, table.classes, train, validation, test, split)
 
-    def part(rows: np.ndarray) -> Part:
-        inputs = torch.tensor(x[rows], dtype=torch.float32, device="cpu")
-        return Part(inputs, torch.tensor(y[rows], dtype=torch.int64, device="cpu"))
 
-    with own_mode():  # tensors made in inference mode could not be trained on
-        return Data(part(train), part(validation), part(test), n_inputs=x.shape[1], n_outputs=int(y.max()) + 1)
+@dataclass(frozen=True)
+class _Version:
+    """A source and what its files were when it was asked for."""
+
+    key: tuple[Any, ...]
+    source: TableSource = field(compare=False)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(version: _Version, data_seed: int, folds: int) -> Dataset:
+    from hpo.training.tables import build  # pandas is for tables alone
+
+    return build(version.source, data_seed, folds)
