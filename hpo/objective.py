@@ -1,7 +1,7 @@
 """The contract of what is optimised: an objective says *how* a trial is trained, an executor *runs* it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,10 @@ class Objective(ABC):
     def numerics(self) -> str:
         """Where trials run and in which precision: what their results may depend on besides versions."""
         return "cpu"
+
+    def notices(self) -> Sequence[str]:
+        """What users should know about their data, said at the beginning of a run."""
+        return ()
 
     def advice(self) -> str | None:
         """How the user would make trials faster, said once at the beginning of a run; None where there is nothing."""

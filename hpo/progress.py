@@ -75,6 +75,8 @@ class Display:
             f"study {driver.name}: {found}; {self._done(driver)}; batch {spec.batch} ({why}); "
             f"device {objective.numerics()}{advice}; store {driver.store.path}"
         )
+        for notice in objective.notices():
+            self.note(f"data: {notice}")
         self._tenths = self._tenth(driver)
         if self._enabled and sys.stderr.isatty():
             from rich.console import Console

@@ -86,6 +86,16 @@ _LAYERS = range(1, MAX_DEPTH + 1)
 _ACTIVATIONS = ("relu", "tanh", "sigmoid", "leaky_relu", "prelu", "rrelu", "elu", "gelu", "silu")
 _CLASSIFICATION: Final = ("cross_entropy", "hinge", "mse")
 _REGRESSION: Final = ("mse", "mae", "huber")
+METRICS: Final[Mapping[str, Mapping[str, str]]] = {  # of each task, name to direction; the first is the default
+    "classification": {
+        "accuracy": "maximize",
+        "balanced_accuracy": "maximize",
+        "f1_macro": "maximize",
+        "roc_auc": "maximize",
+        "log_loss": "minimize",
+    },
+    "regression": {"rmse": "minimize", "mae": "minimize", "r2": "maximize"},
+}
 LOSSES: Final[Mapping[str, tuple[str, ...]]] = {"classification": _CLASSIFICATION, "regression": _REGRESSION}
 
 KNOWN: Final[Mapping[str, Hyperparameter]] = {

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hpo.objective import Step
+from hpo.training import hyperparameters
 
 
 @dataclass(frozen=True)
@@ -148,16 +149,18 @@ def _r2(outputs: Tensor, y: Tensor) -> Tensor:
     return torch.where(total > 0, 1 - left / total, (left == 0).double())
 
 
+_FUNCTIONS: Final[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "f1_macro": _f1_macro,
+    "roc_auc": _roc_auc,
+    "log_loss": _log_loss,
+    "rmse": _rmse,
+    "mae": _mae,
+    "r2": _r2,
+}
 METRICS: Final[Mapping[str, Metric]] = {
-    metric.name: metric
-    for metric in (
-        Metric("accuracy", "classification", "maximize", _accuracy),
-        Metric("balanced_accuracy", "classification", "maximize", _balanced_accuracy),
-        Metric("f1_macro", "classification", "maximize", _f1_macro),
-        Metric("roc_auc", "classification", "maximize", _roc_auc),
-        Metric("log_loss", "classification", "minimize", _log_loss),
-        Metric("rmse", "regression", "minimize", _rmse, scales=True),
-        Metric("mae", "regression", "minimize", _mae, scales=True),
-        Metric("r2", "regression", "maximize", _r2),
-    )
+    name: Metric(name, task, direction, _FUNCTIONS[name], scales=name in ("rmse", "mae"))
+    for task, names in hyperparameters.METRICS.items()
+    for name, direction in names.items()
 }

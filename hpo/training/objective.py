@@ -1,23 +1,31 @@
-"""The shared objective `simplenn`: the accuracy of a small network on synthetic data."""
+"""The shared objective `simplenn`: a small network, trained and measured on a generated data set or a user's table."""
 
-import math
-from collections.abc import Mapping
+import functools
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hpo.errors import UsageError, did_you_mean
-from hpo.objective import Objective, Run
+from hpo import seeding
+from hpo.errors import ConflictError, LoadError, UsageError, did_you_mean
+from hpo.objective import Objective, Run, TestScore
 from hpo.space import Space
 from hpo.training import hyperparameters, spaces
-from hpo.training.data import DATA_SETS
+from hpo.training.hyperparameters import METRICS, Settings
 from hpo.trial import Job
 
 if TYPE_CHECKING:
     from hpo.executors.base import Executor
+    from hpo.training.data import Dataset
+    from hpo.training.metrics import Metric
+    from hpo.training.population.member import Member
+    from hpo.training.saved import SavedModel
 
-METRICS: Final[Mapping[str, str]] = {"accuracy": "maximize"}  # name to direction
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 SPACES: Final = {"default": spaces.default_space, "architecture": spaces.architecture_space}
+MAX_FOLDS: Final = 100
+_ARRAYS: Final = "arrays"  # what `data` is called in a study whose data came from Python
 
 
 @dataclass(eq=False)
@@ -25,63 +33,174 @@ class SimpleNNObjective(Objective):
     """Train a `SimpleNN`; the value is its metric on validation data.
 
     Args:
-        data: "classification", "moons" or "spirals".
+        data: a generated data set (`hpo.training.data.DATA_SETS`), a CSV or Parquet file, a DataFrame, or a pair
+            (X, y) of arrays.
         data_seed: fixes data and split, apart from the study's seed, in [0, 2^63).
-        metric: "accuracy", in [0, 1], maximised.
+        metric: one of METRICS of the task; None: accuracy, for a regression rmse.
+        folds: 1: one validation part; k: cross-validation, the value is the mean over k folds.
+        target: of a table, the column to predict.
+        task: of a table, "classification" or "regression"; None: as the target looks.
+        test_table: of a table, the test part in a table of its own.
+        split: of a table, the column that says train, validation or test.
+        group: of a table, the column of which no value may be on two sides.
+        ignore: of a table, columns that are no inputs.
+        init_from: a saved model whose weights every trial starts from.
         device: "auto", "cpu", "cuda" or "mps": where trials train; not part of what a study is, but noted in it.
+        digest: identifies the content of a table, as `describe` tells it; other content is refused.
 
     Raises:
         UsageError: a setting that is none of these.
+        DataError, NotFoundError: a table that cannot be read or learned from.
+        ConflictError: the table's content is not that of `digest`.
     """
 
     name = "simplenn"
     has_epochs = True
     default_epochs = 30
 
-    data: str = "classification"
+    data: Any = "classification"
     data_seed: int = 0
-    metric: str = "accuracy"
+    metric: str | None = None
+    folds: int = 1
+    target: str | None = None
+    task: str | None = None
+    test_table: Any = None
+    split: str | None = None
+    group: str | None = None
+    ignore: Sequence[str] = ()
+    init_from: str | None = None
     device: str = "auto"
+    digest: str | None = None
 
     def __post_init__(self) -> None:
-        for setting, value, known in (
-            ("data", self.data, DATA_SETS),
-            ("metric", self.metric, METRICS),
-            ("device", self.device, DEVICES),
-        ):
-            if not isinstance(value, str) or value not in known:
-                expected = f"expected one of {', '.join(map(repr, known))}: {did_you_mean(str(value), known)}"
-                raise UsageError(f"objective 'simplenn': {setting} is {value!r}, {expected}")
-        seed = self.data_seed
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-            kind = type(seed).__name__
-            raise UsageError(f"objective 'simplenn': data_seed is {seed!r} ({kind}), expected an integer in [0, 2^63)")
-        self.direction = METRICS[self.metric]
+        if isinstance(self.data, str) and self.data == _ARRAYS:
+            raise LoadError(
+                "the study's data came from Python: give them again, search(data=(X, y), name=...) or "
+                "study.resume(objective=SimpleNNObjective((X, y)))"
+            )
+        self._check_one("device", self.device, DEVICES)
+        self.data_seed = _whole("data_seed", self.data_seed, 0, 2**63 - 1)
+        self.folds = _whole("folds", self.folds, 1, MAX_FOLDS)
+        self.ignore = (self.ignore,) if isinstance(self.ignore, str) else tuple(self.ignore)
+        task = self.dataset.task
+        self.metric = next(iter(METRICS[task])) if self.metric is None else self.metric
+        self._check_one("metric", self.metric, METRICS[task])
+        self.direction = METRICS[task][self.metric]
+        if self._is_table:
+            if self.digest is not None and self.digest != self.dataset.digest:
+                raise ConflictError(
+                    f"objective 'simplenn': the content of {self.data!r} has changed since the study was made: put "
+                    "the old table back, or start a new study"
+                )
+            self.digest = self.dataset.digest
         if self.device in ("cuda", "mps"):
             from hpo.training.population.machine import choose_device
 
             choose_device(self.device)  # refused before there is a study
 
+    @staticmethod
+    def _check_one(setting: str, value: Any, known: Mapping[str, Any] | Sequence[str]) -> None:
+        if not isinstance(value, str) or value not in known:
+            expected = f"expected one of {', '.join(map(repr, known))}: {did_you_mean(str(value), known)}"
+            raise UsageError(f"objective 'simplenn': {setting} is {value!r}, {expected}")
+
+    @property
+    def _is_table(self) -> bool:
+        from hpo.training.data import DATA_SETS
+
+        return not (isinstance(self.data, str) and self.data in DATA_SETS)
+
+    @functools.cached_property
+    def dataset(self) -> "Dataset":
+        """The data, split."""
+        from hpo.training.data import DATA_SETS, load_dataset
+
+        given = {
+            setting: value
+            for setting in ("target", "task", "test_table", "split", "group", "ignore")
+            if (value := getattr(self, setting))
+        }
+        if not self._is_table:
+            if given:
+                raise UsageError(f"objective 'simplenn': {next(iter(given))} is for tables; {self.data!r} is generated")
+            return load_dataset(self.data, self.data_seed, self.folds)
+        if isinstance(self.data, str) and not Path(self.data).suffix:
+            self._check_one("data", self.data, DATA_SETS)  # a name with a slip in it, rather than a file
+        from hpo.training.tables import TableSource
+
+        if "test_table" in given:
+            given["test"] = given.pop("test_table")
+        return load_dataset(TableSource(self.data, **given), self.data_seed, self.folds)
+
     def describe(self) -> dict[str, Any]:
-        """Name and settings."""
-        return {"name": self.name, "data": self.data, "data_seed": self.data_seed, "metric": self.metric}
+        """Name and settings; of tables their paths, which were made absolute, and a digest of their content."""
+        found: dict[str, Any] = {"name": self.name, "data": _described(self.data), "data_seed": self.data_seed}
+        found |= {"metric": self.metric, "folds": self.folds}
+        for setting in ("target", "task", "split", "group", "init_from", "digest"):
+            if (value := getattr(self, setting)) is not None:
+                found[setting] = value
+        if self.test_table is not None:
+            found["test_table"] = _described(self.test_table)
+        if self.ignore:
+            found["ignore"] = list(self.ignore)
+        return found
+
+    def scoring(self) -> "Metric":
+        """The metric that is optimised."""
+        from hpo.training.metrics import METRICS as FUNCTIONS
+
+        assert self.metric is not None
+        return FUNCTIONS[self.metric]
+
+    def members(self, job: Job) -> "list[Member]":
+        """What the population engine trains for a job: one network, or one for each fold."""
+        from hpo.training.population.member import member_of
+
+        settings = self.settings(job.params)
+        return [
+            member_of(
+                settings, self.dataset.prepared(settings.preparation, rows), seed, job.epochs, self._start(settings)
+            )
+            for rows, seed in self._parts(job.seed)
+        ]
+
+    def settings(self, params: Mapping[str, Any]) -> Settings:
+        """A configuration with nothing left open; raises SpaceError for illegal parameters."""
+        return hyperparameters.complete(params, self.dataset.task)
+
+    def _parts(self, seed: int) -> list[tuple[int | str, int]]:
+        """What a trial trains on, and the seeds of its networks."""
+        if self.folds == 1:
+            return [("holdout", seed)]
+        return [(fold, seeding.derive(seed, "fold", fold)) for fold in range(self.folds)]
 
     def start(self, job: Job) -> Run:
         """The trial by itself before its first epoch, defaults filled in; raises SpaceError for illegal parameters."""
-        from hpo.training.data import load_data
+        from hpo.training.folds import FoldedRun
         from hpo.training.solo import SoloRun
 
-        return SoloRun(hyperparameters.complete(job.params), load_data(self.data, self.data_seed), job.seed)
+        settings, metric = self.settings(job.params), self.scoring()
+        runs = [
+            SoloRun(
+                settings,
+                self.dataset.prepared(settings.preparation, rows),
+                seed,
+                job.epochs,
+                metric,
+                self._start(settings),
+            )
+            for rows, seed in self._parts(job.seed)
+        ]
+        return runs[0] if len(runs) == 1 else FoldedRun(runs)
 
     def executor(self) -> "Executor":
         """All trials train together."""
-        from hpo.training.data import load_data
         from hpo.training.population.executor import PopulationExecutor
         from hpo.training.population.machine import choose_device
         from hpo.training.population.parallel import ParallelExecutor
 
-        data, device = load_data(self.data, self.data_seed), choose_device(self.device)
-        return ParallelExecutor(self, data) if device.type == "cpu" else PopulationExecutor(self, data, device)
+        device = choose_device(self.device)
+        return ParallelExecutor(self) if device.type == "cpu" else PopulationExecutor(self, device)
 
     def space(self, name: str = "default") -> Space | None:
         """The space "default" or "architecture"; None for another name."""
@@ -89,7 +208,7 @@ class SimpleNNObjective(Objective):
 
     def check_space(self, space: Space) -> None:
         """Raise SpaceError for a hyperparameter that is unknown or may take illegal values."""
-        hyperparameters.check_space(space)
+        hyperparameters.check_space(space, self.dataset.task)
 
     def on_device(self, device: str) -> "SimpleNNObjective":
         """The same objective on "auto", "cpu", "cuda" or "mps"."""
@@ -107,19 +226,47 @@ class SimpleNNObjective(Objective):
 
         return driver_without_torch() if self.device == "auto" else None
 
-    def test(self, params: Mapping[str, Any], seed: int, epochs: int) -> dict[str, float]:
-        """Accuracy and loss on test data of the very trial (params, seed), trained again for `epochs`.
+    def notices(self) -> Sequence[str]:
+        """What users should know about how their table was read."""
+        return self.dataset.notices
 
-        Both are NaN if its training diverges.
-        """
-        from hpo.training.data import load_data
-        from hpo.training.population.machine import choose_device
-        from hpo.training.population.retrain import retrain
-        from hpo.training.solo import evaluate
+    def test_data(self) -> str | None:
+        """The content of the test part and of what it was split from; None without test rows."""
+        return f"simplenn: {self.dataset.digest}" if len(self.dataset.test) else None
 
-        data = load_data(self.data, self.data_seed)
-        model = retrain(params, data, seed, epochs, choose_device(self.device))
-        if model is None:
-            return {"accuracy": math.nan, "loss": math.nan}
-        loss, accuracy = evaluate(model, data.test)
-        return {"accuracy": accuracy, "loss": loss}
+    def test(self, job: Job) -> TestScore:
+        """The metric and the loss on test data of the very trial, trained again; NaN if its training diverges."""
+        from hpo.training.final import train_final
+        from hpo.training.scoring import score
+
+        return score(train_final(self, job), self.scoring(), job.seed)
+
+    @functools.cached_property
+    def _saved(self) -> "SavedModel | None":
+        if self.init_from is None:
+            return None
+        from hpo.training.saved import load_model
+
+        return load_model(self.init_from)
+
+    def _start(self, settings: Settings) -> Any:
+        """The network that a trial starts from; None: drawn weights."""
+        return None if self._saved is None else self._saved.network_for(settings, self.dataset)
+
+
+def _described(table: Any) -> str:
+    """A table in a study's specification."""
+    if not isinstance(table, (str, os.PathLike)):
+        return _ARRAYS
+    path = os.fspath(table)
+    return str(Path(path).absolute()) if Path(path).suffix else path
+
+
+def _whole(setting: str, value: Any, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        kind = type(value).__name__
+        limit = "2^63)" if high == 2**63 - 1 else f"{high}]"
+        raise UsageError(
+            f"objective 'simplenn': {setting} is {value!r} ({kind}), expected an integer in [{low}, {limit}"
+        )
+    return value

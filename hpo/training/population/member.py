@@ -74,9 +74,9 @@ class Member:
         return self.layout.to_model(self.settings, row, statistics)
 
 
-def member_of(settings: Settings, data: Data, seed: int, epochs: int) -> Member:
-    """The trial before its first epoch."""
-    return Member(settings, draws.trial_keys([seed]), data, epochs)
+def member_of(settings: Settings, data: Data, seed: int, epochs: int, start: SimpleNN | None = None) -> Member:
+    """The trial before its first epoch; see `Member`."""
+    return Member(settings, draws.trial_keys([seed]), data, epochs, start)
 
 
 def shape_of(settings: Settings, data: Data) -> Shape:

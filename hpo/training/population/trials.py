@@ -8,6 +8,7 @@ from typing import Protocol
 
 from hpo.executors.ending import Evaluation
 from hpo.objective import Step
+from hpo.training.folds import mean_step
 from hpo.training.metrics import Metric
 from hpo.training.population.member import Member
 from hpo.trial import Job, Outcome, Progress
@@ -45,7 +46,7 @@ class TrialUnderWay:
         self._steps: dict[Member, list[Step]] = {member: [] for member in members}  # not averaged yet
         self._last = {member: member.last for member in members}
         steps = [member.last for member in members if member.last is not None]
-        self.evaluation = Evaluation(job, _mean(steps) if steps else None)
+        self.evaluation = Evaluation(job, mean_step(steps) if steps else None)
 
     @property
     def job(self) -> Job:
@@ -68,7 +69,7 @@ class TrialUnderWay:
             self._steps.values()
         ):
             parts = [steps.pop(0) if steps else self._last[each] for each, steps in self._steps.items()]
-            event = self.evaluation.record(_mean([part for part in parts if part is not None]))
+            event = self.evaluation.record(mean_step([part for part in parts if part is not None]))
             if event is not None:
                 yield event
             if isinstance(event, Outcome):
@@ -77,21 +78,3 @@ class TrialUnderWay:
 
 def _ended(step: Step | None) -> bool:
     return step is not None and step.ended
-
-
-def _mean(steps: Sequence[Step]) -> Step:
-    """The mean over folds after the same epoch, or each fold's last one."""
-    if len(steps) == 1:
-        return steps[0]
-
-    def mean(values: Sequence[float]) -> float:
-        return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan
-
-    health = set.intersection(*(set(step.health) for step in steps))
-    return Step(
-        max(step.epoch for step in steps),
-        mean([step.value for step in steps]),
-        {name: mean([step.metrics[name] for step in steps]) for name in steps[0].metrics},
-        all(step.ended for step in steps),
-        {name: mean([step.health[name] for step in steps]) for name in steps[0].health if name in health},
-    )

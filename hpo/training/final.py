@@ -1,0 +1,90 @@
+"""The network that a user takes home: a trial trained again, on everything that it may be trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from hpo.torch_mode import own_mode
+from hpo.training.data import Data
+from hpo.training.hyperparameters import Settings
+from hpo.training.model import SimpleNN
+from hpo.training.population.machine import choose_device
+from hpo.training.population.member import Member, member_of
+from hpo.training.population.retrain import retrain
+from hpo.training.preparation import Transform
+from hpo.trial import Job
+
+if TYPE_CHECKING:
+    from hpo.training.objective import SimpleNNObjective
+
+_ROWS_AT_ONCE = 2**14
+
+
+@dataclass(frozen=True)
+class FinalModel:
+    """A trained network with what belongs to it.
+
+    Attributes:
+        model: for evaluation, on the CPU.
+        settings: its hyperparameters.
+        transform: turns inputs into what it sees.
+        data: what it was trained on.
+        epochs: how many it was trained for.
+    """
+
+    model: SimpleNN
+    settings: Settings
+    transform: Transform
+    data: Data
+    epochs: int
+
+    @own_mode()
+    @torch.no_grad()
+    def outputs(self, x: Tensor) -> Tensor:
+        """Prepared inputs (n, d) -> outputs (n, C)."""
+        return torch.cat([self.model(block) for block in torch.split(x, _ROWS_AT_ONCE)])
+
+
+def train_final(objective: SimpleNNObjective, job: Job, everything: bool = False) -> FinalModel | None:
+    """Train a trial from its seed on to `job.target` of at most `job.epochs`.
+
+    With one validation part it is the very network that had the trial's value. Cross-validation has k networks, so
+    one more is trained on training and validation rows together; `everything` takes the test rows, too. Then
+    nothing is left to stop early by: training takes as many epochs as were best before, in the mean over folds.
+
+    Args:
+        objective: whose trial it is.
+        job: the trial.
+        everything: whether to train on all rows.
+
+    Returns:
+        None if training diverges.
+    """
+    metric, device = objective.scoring(), choose_device(objective.device)
+
+    def trained(member: Member, epochs: int) -> bool:
+        return all(math.isfinite(step.value) for step in retrain(member, epochs, metric, device))
+
+    settings, dataset = objective.settings(job.params), objective.dataset
+    members = objective.members(job)
+    rows: int | str = "all" if everything else "holdout" if objective.folds == 1 else "development"
+    if rows == "holdout":
+        [member] = members
+        if not trained(member, job.target):
+            return None
+        return FinalModel(member.model(), settings, dataset.transform(settings.preparation), member.data, member.epoch)
+    epochs = job.target
+    if settings.early_stopping:
+        if not all(trained(member, epochs) for member in members):
+            return None
+        epochs = max(1, round(sum(member.history.best_epoch for member in members) / len(members)))
+    data = dataset.prepared(settings.preparation, rows)
+    member = member_of(replace(settings, early_stopping=False), data, job.seed, job.epochs, members[0].start)
+    if not trained(member, epochs):
+        return None
+    return FinalModel(member.model(), settings, dataset.transform(settings.preparation, rows), data, epochs)
