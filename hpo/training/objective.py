@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from hpo.errors import UsageError, did_you_mean
-from hpo.objective import Objective, Run
+from hpo.objective import Objective, Run, TestScore
+from hpo.seeding import generator
 from hpo.space import Space
 from hpo.training import hyperparameters, spaces
 from hpo.training.data import DATA_SETS
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 METRICS: Final[Mapping[str, str]] = {"accuracy": "maximize"}  # name to direction
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
+_RESAMPLES: Final = 10_000
 SPACES: Final = {"default": spaces.default_space, "architecture": spaces.architecture_space}
 
 
@@ -107,19 +111,24 @@ class SimpleNNObjective(Objective):
 
         return driver_without_torch() if self.device == "auto" else None
 
-    def test(self, params: Mapping[str, Any], seed: int, epochs: int) -> dict[str, float]:
-        """Accuracy and loss on test data of the very trial (params, seed), trained again for `epochs`.
+    def test_data(self) -> str:
+        """Data set and seed, which fix the test part."""
+        return f"simplenn: {self.data}, data_seed {self.data_seed}"
 
-        Both are NaN if its training diverges.
-        """
+    def test(self, job: Job) -> TestScore:
+        """Accuracy and loss on test data of the very trial, trained again; all NaN if its training diverges."""
         from hpo.training.data import load_data
         from hpo.training.population.machine import choose_device
         from hpo.training.population.retrain import retrain
         from hpo.training.solo import evaluate
 
         data = load_data(self.data, self.data_seed)
-        model = retrain(params, data, seed, epochs, choose_device(self.device))
+        model = retrain(job.params, data, job.seed, job.target, choose_device(self.device))
         if model is None:
-            return {"accuracy": math.nan, "loss": math.nan}
+            return TestScore({"accuracy": math.nan, "loss": math.nan}, math.nan, math.nan)
         loss, accuracy = evaluate(model, data.test)
-        return {"accuracy": accuracy, "loss": loss}
+        # the accuracy of n resampled rows: each of them is right with the probability `accuracy`
+        rows = len(data.test.y)
+        resampled = generator("bootstrap", job.seed).binomial(rows, accuracy, _RESAMPLES) / rows
+        low, high = np.quantile(resampled, [0.025, 0.975])
+        return TestScore({"accuracy": accuracy, "loss": loss}, float(low), float(high))
