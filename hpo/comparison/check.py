@@ -78,8 +78,14 @@ def check_winner(study: Study, objective: Objective, *, progress: bool = True) -
 
 def default_params(space: Space) -> dict[str, Any] | None:
     """The configuration of the space's defaults and constants; None if an active hyperparameter is neither."""
-    found = space.build(lambda name, domain: domain.decode(0.5) if domain.size == 1 else domain.default)
-    return None if any(value is UNSET for value in found.values()) else found
+    found: dict[str, Any] = {}
+    for name in space.order:
+        if space.is_active(name, found):
+            domain = space[name]
+            found[name] = domain.decode(0.5) if domain.size == 1 else domain.default
+            if found[name] is UNSET:
+                return None
+    return space.validate(found)
 
 
 def fresh_seed(study_seed: int, number: int | None, index: int) -> int:

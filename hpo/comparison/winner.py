@@ -163,7 +163,11 @@ class Winner:
 
     @property
     def optimism(self) -> float:
-        """By how much the winner's value in the search flattered it: positive if it was luck; NaN without a winner."""
+        """By how much the winner's value in the search flattered it: positive if it was luck; NaN without a winner.
+
+        If anything too small: the winner's mean is the best of several, so a little lucky itself. Its test score is
+        not.
+        """
         won = self.candidate
         if won is None or won.first is None:
             return math.nan
