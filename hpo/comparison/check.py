@@ -119,8 +119,7 @@ def _train(objective: Objective, jobs: Sequence[Job], stop: Stop) -> list[Outcom
 
 
 def _with_outcomes(entry: Candidate, outcomes: Sequence[Outcome]) -> Candidate:
-    done = [outcome.value if outcome.state == State.DONE else None for outcome in outcomes]
-    fresh = tuple(math.nan if value is None else value for value in done)
+    fresh = tuple(math.nan if o.value is None or o.state != State.DONE else o.value for o in outcomes)
     failed = (outcome for outcome in outcomes if outcome.state != State.DONE)
     failure = next((headline(outcome.error) or str(outcome.reason) for outcome in failed), None)
     return replace(entry, fresh=fresh, failure=failure)
