@@ -15,7 +15,7 @@ from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
 from hpo.progress import Display
 from hpo.resolve import MAX_TRIALS, resolve_objective, seconds, whole
 from hpo.searcher import Searcher
-from hpo.signals import SIGINT_EXIT, listening, nested
+from hpo.signals import SIGINT_EXIT, ending_by_signal
 from hpo.space import Space
 from hpo.store import Store
 from hpo.store.reader import StudyRow
@@ -121,6 +121,7 @@ def open_study(plan: Plan, path: str | Path | None) -> Study:
         spec.to_json(),
         trials=trials,
         source=plan.objective.source(),
+        test_data=plan.objective.test_data(),
         initial=initial,
         if_taken="number" if name is None else "return",
     )
@@ -137,11 +138,7 @@ def run_study(
     progress: bool | Literal["each"],
 ) -> Ending:
     """Drive a study to its budget; the objective must be the study's own."""
-    if objective.describe() != study.spec.objective:
-        raise ConflictError(
-            f"study {study.name!r} was made with objective {canonical(study.spec.objective)}, now "
-            f"{canonical(objective.describe())}: give the same one, or start a new study"
-        )
+    study.check_objective(objective)
     limit = seconds(timeout)
     store = study.writable_store()
     store.db.check()
@@ -149,29 +146,22 @@ def run_study(
     _warn(row, objective, store)
     budget = whole("trials", row.trials if trials is None else trials, 0, MAX_TRIALS)
     display = Display(enabled=bool(progress), each=progress == "each")
-    try:
-        with listening(display.note) as stop, contextlib.ExitStack() as cleanup:
-            cleanup.callback(store.close)
-            driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.numerics())
-            cleanup.callback(driver.close)
-            executor = objective.executor()
-            cleanup.callback(executor.close)
-            cleanup.callback(display.close)
-            try:
-                display.begin(driver, objective)
-                ending = run([driver], executor, display, stop, limit)
-            except Interrupt:
-                display.end(driver, Ending.STOPPED)
-                raise
-            display.end(driver, ending)
-            if ending is Ending.STOPPED:
-                raise Interrupt(SIGINT_EXIT)
-    except Interrupt as interrupt:
-        if nested():  # the search of an objective: the one that called it ends too
+    with ending_by_signal(display.note) as stop, contextlib.ExitStack() as cleanup:
+        cleanup.callback(store.close)
+        driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.numerics())
+        cleanup.callback(driver.close)
+        executor = objective.executor()
+        cleanup.callback(executor.close)
+        cleanup.callback(display.close)
+        try:
+            display.begin(driver, objective)
+            ending = run([driver], executor, display, stop, limit)
+        except Interrupt:
+            display.end(driver, Ending.STOPPED)
             raise
-        if interrupt.exit_code == SIGINT_EXIT:
-            raise KeyboardInterrupt from None
-        raise SystemExit(interrupt.exit_code) from None
+        display.end(driver, ending)
+        if ending is Ending.STOPPED:
+            raise Interrupt(SIGINT_EXIT)
     return ending
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hpo.environment import BY_HAND, environment
 from hpo.errors import LockedError
 from hpo.store import Store
+from hpo.store.lock import DriverLock
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.trial import Job, Outcome, Proposal
@@ -37,15 +38,7 @@ class Driver:
         self.spec = StudySpec.from_json(row.spec)
         self.trials = trials
         self._restarts = restarts
-        self._lock = store.driver_lock(row.id)
-        if not self._lock.acquire():
-            owner = store.study(row.name)
-            mine = (owner.owner_host, owner.owner_pid) == (socket.gethostname(), os.getpid())
-            advice = "wait for it to end, or use another name"
-            raise LockedError(
-                f"study {row.name!r} is being driven by process {owner.owner_pid} on host {owner.owner_host}: "
-                + ("that is this process; call close() on the study that asks and tells" if mine else advice)
-            )
+        self._lock = locked(store, row)
         try:
             store.begin_run(row.id, trials, environment(device))
             self.searcher = self.spec.bound_searcher()
@@ -146,3 +139,21 @@ class Driver:
 
     def _cost(self, start: int, target: int) -> int:
         return target if self._restarts else target - start
+
+
+def locked(store: Store, row: StudyRow) -> DriverLock:
+    """The lock of the study, held by this process from now on.
+
+    Raises:
+        LockedError: another process drives the study.
+    """
+    lock = store.driver_lock(row.id)
+    if not lock.acquire():
+        owner = store.study(row.name)
+        mine = (owner.owner_host, owner.owner_pid) == (socket.gethostname(), os.getpid())
+        advice = "wait for it to end, or use another name"
+        raise LockedError(
+            f"study {row.name!r} is being driven by process {owner.owner_pid} on host {owner.owner_host}: "
+            + ("that is this process; call close() on the study that asks and tells" if mine else advice)
+        )
+    return lock

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpo.errors import UsageError
 from hpo.space import Space
@@ -30,6 +30,23 @@ class Step:
     metrics: Mapping[str, float]
     ended: bool = False
     health: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """What a trained model is worth on test data.
+
+    Attributes:
+        metrics: name to value, what the study optimises first; not finite if the training diverged.
+        low: lower end of the first metric's 95 % bootstrap interval, of at least 1000 resamples of the test rows.
+        high: its upper end.
+    """
+
+    __test__: ClassVar[bool] = False  # pytest takes a class of this name for tests
+
+    metrics: Mapping[str, float]
+    low: float
+    high: float
 
 
 class Run(ABC):
@@ -101,6 +118,13 @@ class Objective(ABC):
         """How the user would make trials faster, said once at the beginning of a run; None where there is nothing."""
         return None
 
-    def test(self, params: Mapping[str, Any], seed: int, epochs: int) -> dict[str, float] | None:
-        """Metrics on test data of the very trial (params, seed) trained for `epochs`; None without test data."""
+    def test_data(self) -> str | None:
+        """Text that identifies the test data, alike for all objectives that share it; None without test data."""
+        return None
+
+    def test(self, job: Job) -> TestScore | None:
+        """The score on test data of the very trial (job.params, job.seed), trained again to `job.target`.
+
+        None without test data. The interval's resampling is seeded by `hpo.seeding`: the same job, the same score.
+        """
         return None

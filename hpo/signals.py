@@ -70,3 +70,17 @@ def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
         _listening.remove(stop)
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def ending_by_signal(notify: Callable[[str], None]) -> Iterator[Stop]:
+    """`listening`, where an `Interrupt` that leaves the block becomes what Python itself raises for the signal."""
+    try:
+        with listening(notify) as stop:
+            yield stop
+    except Interrupt as interrupt:
+        if nested():  # the search of an objective: the one that called it ends too
+            raise
+        if interrupt.exit_code == SIGINT_EXIT:
+            raise KeyboardInterrupt from None
+        raise SystemExit(interrupt.exit_code) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpo.domains import Int
 from hpo.driver import Driver
-from hpo.errors import NoResultError, UsageError
+from hpo.errors import ConflictError, NoResultError, UsageError
 from hpo.executors.ending import Spent, succeeded
 from hpo.function_objective import FunctionObjective, as_value
 from hpo.objective import Objective
@@ -20,9 +20,12 @@ from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.text import command, headline
 from hpo.trial import Job, Outcome, State, Trial
+from hpo.values import canonical
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from hpo.comparison.winner import Winner
 
 
 class Study:
@@ -39,6 +42,7 @@ class Study:
     def __init__(self, store: Store, row: StudyRow, objective: Objective | None = None) -> None:
         self._store = store
         self._id = row.id
+        self._test_data = row.test_data
         self._objective = objective  # where this process made it; else it is imported to go on
         self._driver: Driver | None = None  # while it is asked and told by hand
         self._again: list[Job] = []  # asked for before this process took the study, and never told
@@ -106,6 +110,20 @@ class Study:
     def ranking(self, count: int) -> list[Trial]:
         """Up to `count` of the best trials, `best` first."""
         return self._store.ranking(self._id, self.spec.direction, count)
+
+    def top(self, count: int) -> list[Trial]:
+        """The `ranking` of configurations: one that was tried more than once has one place, its best."""
+        return self._store.top(self._id, self.spec.direction, count)
+
+    @property
+    def test_uses(self) -> int:
+        """How often the objective's test data was used, by all studies of the store together."""
+        return 0 if self._test_data is None else self._store.count_uses(self._test_data)
+
+    @property
+    def has_test_data(self) -> bool:
+        """Whether the objective has test data, so that there can be a `winner`."""
+        return self._test_data is not None
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -181,47 +199,72 @@ class Study:
         from hpo.api import run_study
 
         self._release()
-        description = self.spec.objective
-        if objective is None and self._objective is not None and "by_hand" not in description:
-            found = self._objective
-        elif objective is None:
-            found = stored_objective(description, self.spec.direction)
-        elif isinstance(objective, Objective) or not description.get("batched"):
-            found = resolve_objective(objective, self.spec.direction)
-        else:
-            found = FunctionObjective(objective, batched=True, direction=self.spec.direction)
+        found = self._own_objective(objective)
         if device is not None:
             found = found.on_device(device)
-        self._objective = found  # what is tested later trains where the trials trained
+        self._objective = found  # the winner is checked where the trials trained
         run_study(self, found, trials=trials, timeout=timeout, progress=progress)
         return self
 
-    def test(self, objective: Objective | None = None) -> dict[str, float] | None:
-        """Metrics of the best trial on test data that no searcher saw: the very trial, trained again from its seed.
+    def winner(self, objective: Objective | None = None, progress: bool = True) -> Winner:
+        """Which of the best trials is best for good, and its score on test data that no searcher saw.
 
-        Every use of the test data is stored; a trial that was tested before is not tested again.
+        The best 5 configurations train again, each with 5 fresh seeds, and the best mean wins; only the winner is
+        tested. The answer is stored, and given again without training until other trials are the best.
 
-        Returns:
-            Metric name to value; None if the objective has no test data.
+        Args:
+            objective: needed only where the study's own is neither at hand, from `search`, nor registered.
+            progress: whether to say on stderr what is trained.
+
+        Raises:
+            UsageError: the objective has no test data.
+            NoResultError: no trial has succeeded.
+            LockedError: another process drives the study.
+            KeyboardInterrupt: after Ctrl-C; the study is as it was.
         """
-        if (stored := self.tested()) is not None:
-            return stored
-        if "function" in self.spec.objective or "by_hand" in self.spec.objective:
-            return None  # neither has test data
-        found = objective or self._objective or stored_objective(self.spec.objective, self.spec.direction)
-        best = self.best
-        metrics = found.test(best.params, best.seed, best.epochs)
-        if metrics is not None:
-            store = self.writable_store()
-            store.record_test(self._id, best, metrics)
-            store.close()
-        return metrics
+        from hpo.comparison.check import check_winner
 
-    def tested(self) -> dict[str, float] | None:
-        """The test metrics of the best trial if they are stored; never trains."""
-        best = self.best
-        uses = self._store.tests(self._id)
-        return next((u["metrics"] for u in uses if (u["number"], u["epochs"]) == (best.number, best.epochs)), None)
+        if self._test_data is None:
+            raise UsageError(
+                f"study {self.name!r} has no winner: its objective {canonical(self.spec.objective)} has no test data "
+                "to check one on; study.best is its answer"
+            )
+        if (known := self.known_winner()) is not None:
+            return known
+        found = self._own_objective(objective)
+        self.check_objective(found)
+        self._release()
+        return check_winner(self, found, progress=progress)
+
+    def known_winner(self) -> Winner | None:
+        """The `winner` if it is stored and no other trials have become the best since; never trains."""
+        from hpo.comparison.winner import CANDIDATES, Winner
+
+        stored = self._store.winners(self._id)
+        if not stored:
+            return None
+        winner, top = Winner.from_json(stored[-1]), self.top(CANDIDATES)
+        same = [(c.number, winner.epochs) for c in winner.candidates] == [(t.number, t.epochs) for t in top]
+        return winner if same else None
+
+    def check_objective(self, objective: Objective) -> None:
+        """Raise ConflictError if the study was made with another objective."""
+        if objective.describe() != self.spec.objective:
+            raise ConflictError(
+                f"study {self.name!r} was made with objective {canonical(self.spec.objective)}, now "
+                f"{canonical(objective.describe())}: give the same one, or start a new study"
+            )
+
+    def _own_objective(self, objective: Objective | Callable[..., Any] | None) -> Objective:
+        """The one that is given; None: that of this process, else the stored one, imported."""
+        description = self.spec.objective
+        if objective is None and self._objective is not None and "by_hand" not in description:
+            return self._objective
+        if objective is None:
+            return stored_objective(description, self.spec.direction)
+        if isinstance(objective, Objective) or not description.get("batched"):
+            return resolve_objective(objective, self.spec.direction)
+        return FunctionObjective(objective, batched=True, direction=self.spec.direction)
 
     # -- by hand
 

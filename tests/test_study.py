@@ -130,7 +130,7 @@ import sys
 import hpo
 study = hpo.load_study("one", sys.argv[1])
 study.best, study.trials, study.counts(), study.budget, study.environment, study._repr_html_(), repr(study)
-study.tested()
+study.known_winner(), study.test_uses
 assert not {"only_here", "torch", "optuna", "pandas"} & set(sys.modules), sorted(sys.modules)
 """
 

@@ -48,6 +48,11 @@ def line(text: str = "") -> None:
     _console().print(printable(text), soft_wrap=True)
 
 
+def paragraph(text: str) -> None:
+    """Print text, broken between words where the terminal ends."""
+    _console().print(printable(text))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """Print a table; numbers are shortened, control characters written out."""
     from rich.box import SIMPLE_HEAD

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.cli import render
+from hpo.comparison.winner import Candidate, Winner
 from hpo.store import default_path
 from hpo.study import Study
 from hpo.text import command, duration, number, params_text, value_text
@@ -24,9 +25,17 @@ def trial_data(trial: Trial) -> dict[str, Any]:
     }
 
 
-def best_data(study: Study, test: Mapping[str, float] | None) -> dict[str, Any]:
-    """The answer of a study: its best trial, its scores and where it is stored."""
-    best = study.best
+def check_winner(study: Study, quiet: bool) -> None:
+    """Find the study's winner where its objective has test data."""
+    if study.has_test_data and study.has_result:
+        study.winner(progress=not quiet)
+
+
+def best_data(study: Study) -> dict[str, Any]:
+    """The answer of a study: its winner if that is known, else its best trial; its scores and where it is stored."""
+    winner = study.known_winner()
+    best = study.best if winner is None or winner.number is None else study.trial(winner.number)
+    test = winner.test if winner is not None else None
     return {
         "study": study.name,
         "store": str(study.path),
@@ -40,26 +49,76 @@ def best_data(study: Study, test: Mapping[str, float] | None) -> dict[str, Any]:
             "epochs": best.epochs,
             "params": dict(best.params),
             "validation": {name: v for name, v in best.metrics.items() if name != "value"},
-            "test": dict(test or {}),
+            "test": dict(test.metrics) if test is not None else {},
         },
+        "winner": None if winner is None else _winner_data(winner),
+        "test_uses": study.test_uses if study.has_test_data else None,
+    }
+
+
+def _winner_data(winner: Winner) -> dict[str, Any]:
+    def candidate(found: Candidate | None) -> dict[str, Any] | None:
+        return None if found is None else vars(found) | {"mean": found.mean, "spread": found.spread}
+
+    test, won = winner.test, winner.candidate
+    return {
+        "number": winner.number,
+        "epochs": winner.epochs,
+        "seed": winner.seed,
+        "first": won and won.first,
+        "optimism": won and winner.optimism,
+        "mean": won and won.mean,
+        "spread": won and won.spread,
+        "fresh": won and won.fresh,
+        "test": test and {"metrics": test.metrics, "low": test.low, "high": test.high},
+        "runner_up": winner.runner_up,
+        "against_runner_up": winner.against_runner_up and vars(winner.against_runner_up),
+        "against_default": winner.against_default and vars(winner.against_default),
+        "candidates": [candidate(found) for found in winner.candidates],
+        "default": candidate(winner.default),
+        "sentences": winner.sentences,
     }
 
 
 def print_best(data: Mapping[str, Any]) -> None:
     """Print `best_data` for people."""
-    best = data["best"]
+    best, winner = data["best"], data["winner"]
     epochs = f", {best['epochs']} epochs" if best["epochs"] > 1 else ""
     render.line(f"best of {data['trials']} trials in study {data['study']}: trial {best['number']}{epochs}")
     render.line()
     render.facts({f"  {name}": value for name, value in best["params"].items()})
     render.line()
-    scores = {f"value ({data['direction']}d)": number(best["value"])}
-    for name, value in best["test"].items():
-        if name in best["validation"]:
-            scores[f"validation {name}"] = number(best["validation"][name])
-        scores[f"test {name}"] = f"{number(value)}  (data that no trial saw)"
-    show = command("show", data["study"], Path(data["store"]), default_path())
+    known = winner is not None and winner["number"] is not None
+    scores = _winner_scores(data) if known else {f"value ({data['direction']}d)": number(best["value"])}
+    path, name = Path(data["store"]), data["study"]
+    show = command("show", name, path, default_path())
     render.facts(scores | {"stored in": f"{data['store']}  ({show} lists the trials)"})
+    sentences = winner["sentences"] if winner is not None else []
+    if winner is None and data["test_uses"] is not None:
+        sentences = [f"The winner is not known yet: {command('resume', name, path, default_path())} finds it."]
+    if sentences:
+        render.line()
+    for sentence in sentences:
+        render.paragraph(sentence)
+
+
+def _winner_scores(data: Mapping[str, Any]) -> dict[str, str]:
+    winner, test = data["winner"], data["winner"]["test"]
+    metric = next(iter(test["metrics"])) if test else "value"
+    optimism, fresh = winner["optimism"], winner["fresh"]
+    luck = f"({'lucky' if optimism > 0 else 'unlucky'} by {abs(optimism):.2g})" if optimism else "(no luck in it)"
+    scores = {
+        f"validation {metric}": f"{number(winner['first'])}  {luck}",
+        f"  over {len(fresh)} fresh seeds": f"{number(winner['mean'])}  ({min(fresh):.4g} to {max(fresh):.4g})",
+    }
+    for name, value in (test["metrics"] if test else {}).items():
+        interval = f"  (95 % interval {test['low']:.4g} to {test['high']:.4g})" if name == metric else ""
+        scores[f"test {name}"] = number(value) + interval
+    if test:
+        uses = data["test_uses"]
+        times = "once" if uses == 1 else f"{uses} times"
+        scores["test data"] = f"seen by no trial; used {times} in this store"
+    return scores
 
 
 def study_data(study: Study, rows: int) -> dict[str, Any]:

@@ -22,11 +22,12 @@ def command(
     as_json: bool,
 ) -> None:
     """Go on with STUDY (default: the latest) to its budget, or to the new total of --trials."""
-    from hpo.cli.results import best_data, print_best
+    from hpo.cli.results import best_data, check_winner, print_best
     from hpo.study import load_study
 
     found = load_study(study, store)
     with options.results_only():
         found.resume(trials=trials, timeout=timeout, device=device, progress="each" if verbose else not quiet)
-        data = best_data(found, found.test())
+        check_winner(found, quiet)
+        data = best_data(found)
     render.emit_json(data) if as_json else print_best(data)

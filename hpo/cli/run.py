@@ -38,7 +38,7 @@ def command(
     module:function with a `space` in that module. Without STUDY: a SimpleNN on synthetic classification data.
     """
     from hpo.api import open_study, run_study
-    from hpo.cli.results import best_data, print_best, print_study, study_data
+    from hpo.cli.results import best_data, check_winner, print_best, print_study, study_data
     from hpo.resolve import seconds
     from hpo.study_file import read_plan
 
@@ -55,5 +55,6 @@ def command(
     with options.results_only():
         progress: Any = "each" if verbose else not quiet
         run_study(opened, plan.objective, trials=plan.trials, timeout=timeout, progress=progress)
-        data = best_data(opened, opened.test(plan.objective))
+        check_winner(opened, quiet)
+        data = best_data(opened)
     render.emit_json(data) if as_json else print_best(data)

@@ -24,9 +24,29 @@ class StudyRow:
     trials: int | None
     enqueued: int
     source: str | None
+    test_data: str | None
     created_ms: int
     owner_host: str | None
     owner_pid: int | None
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use of test data.
+
+    Attributes:
+        number: the trial whose configuration was tested.
+        seed: of the model that was tested.
+        epochs: how many it had been trained.
+        data: identifies the test data.
+        metrics: name to value.
+    """
+
+    number: int
+    seed: int
+    epochs: int
+    data: str
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -153,6 +173,18 @@ class Reader:
         )
         return [self.trial(study, row["number"]) for row in found]
 
+    def top(self, study: int, direction: str, limit: int) -> list[Trial]:
+        """The `ranking` in which a configuration that was tried more than once has one place, its best."""
+        order = "DESC" if direction == "maximize" else "ASC"
+        found = self.db.query(
+            "SELECT number FROM (SELECT number, value,"  # noqa: S608  (fixed texts)
+            f" row_number() OVER (PARTITION BY params ORDER BY value {order}, number) AS place"
+            f" FROM {_RANKED} AND epochs = (SELECT max(epochs) FROM {_RANKED}))"
+            f" WHERE place = 1 ORDER BY value {order}, number LIMIT ?",
+            (study, study, limit),
+        )
+        return [self.trial(study, row["number"]) for row in found]
+
     def best(self, study: int, direction: str) -> Trial | None:
         """The first of `ranking`."""
         return next(iter(self.ranking(study, direction, 1)), None)
@@ -188,13 +220,24 @@ class Reader:
             details.setdefault(row["number"], []).append(row)
         return [_with_details(trial, details.get(trial.number, [])) for trial in trials]
 
-    def tests(self, study: int) -> list[Row]:
-        """Every use of the test data, in order: number, epochs, metrics."""
-        rows = self.db.query("SELECT number, epochs, metrics FROM tests WHERE study = ? ORDER BY rowid", (study,))
+    def winners(self, study: int) -> list[dict[str, Any]]:
+        """What `Store.record_winner` was given, in order."""
+        rows = self.db.query("SELECT winner FROM winners WHERE study = ? ORDER BY rowid", (study,))
+        return [codec.load(row["winner"]) for row in rows]
+
+    def uses(self, study: int) -> list[Use]:
+        """Every use of test data by the study, in order."""
+        rows = self.db.query(
+            "SELECT number, seed, epochs, data, metrics FROM tests WHERE study = ? ORDER BY rowid", (study,)
+        )
         return [
-            row | {"metrics": {name: float(value) for name, value in codec.load(row["metrics"]).items()}}
+            Use(**(row | {"metrics": {name: float(value) for name, value in codec.load(row["metrics"]).items()}}))
             for row in rows
         ]
+
+    def count_uses(self, data: str) -> int:
+        """How often the test data `data` was used, by all studies of the store together."""
+        return int(self.db.query("SELECT count(*) AS n FROM tests WHERE data = ?", (data,))[0]["n"])
 
     def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
         rows = self.db.stream(f"SELECT * FROM trials {where}", parameters)  # noqa: S608  (fixed texts)

@@ -1,7 +1,9 @@
 """The schema of a store: the comments are its data dictionary."""
 
 APPLICATION_ID = 0x48504F41  # "HPOA", in the file's header: says that the file is ours
-VERSION = 1  # user_version; 1: first schema. Until 1.0 another version is refused; migrations start with 1.0.
+# user_version; 1: first schema; 2: winners, and which test data was used. Until 1.0 another version is refused;
+# migrations start with 1.0.
+VERSION = 2
 
 SCHEMA = """
 -- One search: what is optimised, over which space, by which searcher.
@@ -12,6 +14,7 @@ CREATE TABLE studies (
     trials      INTEGER,           -- budget in full trainings; NULL: no budget, asked and told by hand
     enqueued    INTEGER NOT NULL,  -- trials 0 to enqueued - 1 are the user's own, tried first
     source      TEXT,              -- hash of the source text of a user's function; a change is warned about
+    test_data   TEXT,              -- identifies the objective's test data; NULL: it has none
     created_ms  INTEGER NOT NULL,  -- UTC, for display only: nothing is ordered by time
     owner_host  TEXT,              -- who drove it last; the lock itself is a file lock of the operating system
     owner_pid   INTEGER
@@ -81,11 +84,21 @@ CREATE INDEX evaluations_by_trial ON evaluations (study, number);
 CREATE INDEX evaluations_by_asked ON evaluations (study, asked);
 CREATE INDEX evaluations_by_told ON evaluations (study, told);
 
--- Each use of the test data, which no searcher sees.
+-- The best trials of a study trained again with fresh seeds, and which of them won; the latest row counts.
+CREATE TABLE winners (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    trials      INTEGER NOT NULL,  -- how many trials the study had then
+    winner      TEXT    NOT NULL,  -- JSON: candidates with the value of each fresh seed, who won, test score
+    at_ms       INTEGER NOT NULL
+) STRICT;
+
+-- Each use of test data, which no searcher sees.
 CREATE TABLE tests (
     study       INTEGER NOT NULL REFERENCES studies (id),
-    number      INTEGER NOT NULL,  -- the trial that was tested
+    number      INTEGER NOT NULL,  -- the trial whose configuration was tested
+    seed        INTEGER NOT NULL,  -- of the model that was tested
     epochs      INTEGER NOT NULL,  -- epochs it had been trained
+    data        TEXT    NOT NULL,  -- identifies the test data, which studies may share
     metrics     TEXT    NOT NULL,  -- JSON: metric to value on the test data
     at_ms       INTEGER NOT NULL
 ) STRICT;

@@ -11,8 +11,8 @@ from hpo import seeding
 from hpo.store import codec
 from hpo.store.database import Database
 from hpo.store.lock import DriverLock
-from hpo.store.reader import Reader, StudyRow
-from hpo.trial import Job, Outcome, Proposal, State, Trial
+from hpo.store.reader import Reader, StudyRow, Use
+from hpo.trial import Job, Outcome, Proposal, State
 
 
 def default_path() -> Path:
@@ -58,6 +58,7 @@ class Store(Reader):
         *,
         trials: int | None,
         source: str | None,
+        test_data: str | None = None,
         initial: Sequence[Mapping[str, Any]] = (),
         if_taken: Literal["return", "number"],
     ) -> StudyRow:
@@ -68,6 +69,7 @@ class Store(Reader):
             spec: see `hpo.study_spec.StudySpec.to_json`.
             trials: budget in full trainings.
             source: hash of the objective's source text.
+            test_data: identifies the objective's test data; None: it has none.
             initial: configurations that are tried first.
             if_taken: what if there is a study of this name: return that one, or append -2, -3, ... to the name.
         """
@@ -78,8 +80,9 @@ class Store(Reader):
             if name in taken:
                 name = next(free for i in range(2, len(taken) + 3) if (free := f"{name}-{i}") not in taken)
             cursor = db.execute(
-                "INSERT INTO studies (name, spec, trials, enqueued, source, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
-                (name, codec.dump(spec), trials, len(initial), source, now_ms()),
+                "INSERT INTO studies (name, spec, trials, enqueued, source, test_data, created_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (name, codec.dump(spec), trials, len(initial), source, test_data, now_ms()),
             )
             study = int(cursor.lastrowid or 0)
             self._insert_trials(db, study, 0, initial, int(spec["seed"]), State.PENDING)
@@ -216,19 +219,23 @@ class Store(Reader):
                 )
                 _set_state(db, study, job.number, State.CANCELLED)
 
-    def record_test(self, study: int, trial: Trial, metrics: Mapping[str, float]) -> None:
-        """Record one use of the test data."""
+    def record_winner(self, study: int, winner: Mapping[str, Any], use: Use | None) -> None:
+        """Record which trial won, and the use of test data that it took.
+
+        Args:
+            study: the study.
+            winner: see `hpo.comparison.winner.Winner.to_json`.
+            use: None: test data was not used.
+        """
         with self.db.transaction() as db:
-            db.execute(
-                "INSERT INTO tests VALUES (?, ?, ?, ?, ?)",
-                (
-                    study,
-                    trial.number,
-                    trial.epochs,
-                    codec.dump({name: codec.json_float(value) for name, value in metrics.items()}),
-                    now_ms(),
-                ),
-            )
+            trials = _scalar(db, "SELECT count(*) FROM trials WHERE study = ?", study)
+            db.execute("INSERT INTO winners VALUES (?, ?, ?, ?)", (study, trials, codec.dump(winner), now_ms()))
+            if use is not None:
+                metrics = codec.dump({name: codec.json_float(value) for name, value in use.metrics.items()})
+                db.execute(
+                    "INSERT INTO tests VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (study, use.number, use.seed, use.epochs, use.data, metrics, now_ms()),
+                )
 
     # -- inner part
 

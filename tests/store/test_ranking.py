@@ -20,6 +20,16 @@ def ranking(one, direction="maximize", limit=10):
 DONE, FAILED = State.DONE, State.FAILED
 
 
+@pytest.mark.parametrize(("direction", "order"), [("maximize", [2, 0, 3, 5]), ("minimize", [5, 0, 3, 1])])
+def test_at_the_top_a_configuration_has_one_place_its_best(one, direction, order):
+    tried = [(1, 0.5), (2, 0.6), (2, 0.9), (1.0, 0.5), (2, 0.9), ((1,), 0.1)]  # 1 and 1.0 are two configurations
+    for x, value in tried:
+        one.end(one.start({"x": x}), [value])
+    one.end(one.start({"x": 9}, epochs=2), [1.0], epochs=2)
+    assert [trial.number for trial in one.store.top(one.row.id, direction, 9)] == order
+    assert [trial.number for trial in one.store.top(one.row.id, direction, 2)] == order[:2]
+
+
 @pytest.mark.parametrize(("direction", "order"), [("maximize", [1, 2, 0]), ("minimize", [0, 2, 1])])
 def test_trials_are_ranked_by_value_in_the_direction(one, direction, order):
     finish(one, (0.1, 4, DONE), (0.9, 4, DONE), (0.5, 4, DONE))

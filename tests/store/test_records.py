@@ -1,11 +1,13 @@
 """What is written into a store comes back, through the store and through plain SQL."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from hpo.errors import DataError, NotFoundError
 from hpo.store import Store, codec, default_path
+from hpo.store.reader import Use
 from hpo.store.store import trial_seed
 from hpo.trial import Reason, State
 
@@ -151,11 +153,28 @@ def test_enqueued_trials_are_pending_and_get_the_first_numbers(one, new_study):
     assert one.store.counts(row.id) == {"pending": 2}
 
 
-def test_every_use_of_the_test_data_is_recorded(one):
-    one.end(one.start({"x": 1}), [0.5])
-    one.store.record_test(one.row.id, one.trial(0), {"accuracy": 0.5, "loss": math.inf})
-    assert one.sql("SELECT number, epochs, metrics FROM tests") == [(0, 4, '{"accuracy":0.5,"loss":"inf"}')]
-    assert one.store.tests(one.row.id) == [{"number": 0, "epochs": 4, "metrics": {"accuracy": 0.5, "loss": math.inf}}]
+def test_every_use_of_test_data_is_recorded_and_counted_over_studies(one, new_study):
+    other = new_study(one.store, "other")
+    use = Use(0, 2**62, 4, "the data", {"accuracy": 0.5, "loss": math.inf})
+    for row in (one.row, other):
+        one.store.record_winner(row.id, {}, use)
+    one.store.record_winner(other.id, {}, replace(use, data="other data"))
+    columns = "study, number, seed, epochs, data, metrics"
+    assert one.sql(f"SELECT {columns} FROM tests")[0] == (
+        one.row.id, 0, 2**62, 4, "the data", '{"accuracy":0.5,"loss":"inf"}'
+    )  # fmt: skip
+    assert one.store.uses(one.row.id) == [use]
+    assert one.store.count_uses("the data") == 2
+    assert one.store.count_uses("no data") == 0
+
+
+def test_winners_are_kept_in_order_without_a_use_where_nothing_was_tested(one):
+    one.start({"x": 1}, {"x": 2})
+    for winner in ({"number": None}, {"number": 1, "fresh": ["nan", 0.5]}):
+        one.store.record_winner(one.row.id, winner, None)
+    assert one.store.winners(one.row.id) == [{"number": None}, {"number": 1, "fresh": ["nan", 0.5]}]
+    assert one.sql("SELECT trials FROM winners") == [(2,), (2,)]
+    assert one.store.uses(one.row.id) == []
 
 
 def test_trials_are_read_in_pages(one):

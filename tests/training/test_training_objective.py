@@ -20,8 +20,8 @@ from hpo.training.spaces import default_space
 from hpo.trial import Job
 
 
-def job(params: dict[str, Any], seed: int = 5) -> Job:
-    return Job(study=1, evaluation=0, number=0, params=params, seed=seed, start=0, target=3, epochs=30)
+def job(params: dict[str, Any], seed: int = 5, target: int = 3) -> Job:
+    return Job(study=1, evaluation=0, number=0, params=params, seed=seed, start=0, target=target, epochs=30)
 
 
 def test_it_is_registered_under_its_name() -> None:
@@ -70,14 +70,24 @@ def test_test_accuracy_equals_what_the_same_trained_model_scores_by_hand() -> No
     params, data = {"width": 16, "dropout": 0.2}, load_data("classification", 0)
     model, _ = train_and_evaluate(params, data, 5, 4)
     guesses = model.predict_proba(data.test.x).argmax(dim=1)
-    result = SimpleNNObjective().test(params, seed=5, epochs=4)
-    assert result["accuracy"] == float(np.mean(guesses.numpy() == data.test.y.numpy()))
-    assert math.isfinite(result["loss"])
+    result = SimpleNNObjective().test(job(params, target=4))
+    right = guesses.numpy() == data.test.y.numpy()
+    assert result.metrics["accuracy"] == right.mean()
+    assert math.isfinite(result.metrics["loss"])
+    half = 1.96 * right.std() / math.sqrt(len(right))  # the interval of a share in a large sample
+    assert (result.low, result.high) == pytest.approx((right.mean() - half, right.mean() + half), abs=0.1 * half)
+    assert SimpleNNObjective().test(job(params, target=4)) == result
 
 
 def test_the_test_result_of_a_diverged_trial_is_nan() -> None:
-    result = SimpleNNObjective().test({"optimizer": "sgd", "learning_rate": 1e6}, seed=5, epochs=20)
-    assert [math.isnan(value) for value in result.values()] == [True, True]
+    result = SimpleNNObjective().test(job({"optimizer": "sgd", "learning_rate": 1e6}, target=20))
+    assert all(map(math.isnan, [*result.metrics.values(), result.low, result.high]))
+
+
+def test_studies_of_the_same_data_share_its_test_part() -> None:
+    assert SimpleNNObjective().test_data() == SimpleNNObjective(device="cpu").test_data()
+    others = {SimpleNNObjective(data="moons").test_data(), SimpleNNObjective(data_seed=1).test_data()}
+    assert len({SimpleNNObjective().test_data()} | others) == 3
 
 
 def test_its_spaces_go_by_name() -> None:
