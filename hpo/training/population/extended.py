@@ -2,140 +2,215 @@
 
 It computes for K trials at once what `hpo.training.model.SimpleNN` computes for one. Trials without any of these
 never share a chunk with them, and keep the faster `Network`, whose backward pass is written out.
+
+On small networks the time of a step is the number of calls. So trials that want the same norm, or the same kind of
+activation, are brought together by a permutation, and where a formula has a neutral element for those that want
+nothing, it serves all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hpo.training.activations import ACTIVATIONS, prelu, rrelu
+from hpo.training.activations import ACTIVATIONS, LEAK, prelu, rrelu
 from hpo.training.hyperparameters import Settings
-from hpo.training.model import RESPONSE_ALPHA, RESPONSE_BETA, RESPONSE_SIZE, projected
+from hpo.training.model import RESPONSE_ALPHA, RESPONSE_SIZE, projected
 from hpo.training.population.layout import Layout
-from hpo.training.population.network import runs
 from hpo.training.population.randomness import StackedDraws
 
-_EPS = 1e-5  # of batch and layer normalization, torch's default
-_MOMENTUM = 0.1  # of running statistics, torch's default
+_EPS: Final = 1e-5  # of batch and layer normalization, torch's default
+_MOMENTUM: Final = 0.1  # of running statistics, torch's default
+_BENT: Final = {"relu": 0.0, "leaky_relu": LEAK, "prelu": 0.0}  # linear above and below zero, with a slope a trial
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Neighbouring trials whose hidden layer has the same norm and activation.
+class _Permute(torch.autograd.Function):
+    """Trials in another order; on the way back, in the old one."""
 
-    Attributes:
-        trials: which.
-        normalization: theirs.
-        activation: theirs.
-        mask: 1 for true units and 0 for padded ones, (k, 1, width).
-        widths: true units, (k, 1, 1).
-        gain: of the norm, (k, 1, width); requires gradients.
-        shift: likewise.
-        slope: of prelu, (k, 1, 1); requires gradients.
-        statistics: running mean and variance of the units, (k, 1, width) each; None without batch normalization.
-    """
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+        ctx.back = back
+        return x.index_select(0, order)
 
-    trials: slice
-    normalization: str
-    activation: str
-    mask: Tensor
-    widths: Tensor
-    gain: Tensor
-    shift: Tensor
-    slope: Tensor
-    statistics: tuple[Tensor, Tensor] | None
-
-    def forward(self, z: Tensor, drawn: StackedDraws | None, number: int) -> Tensor:
-        """Norm and activation of (k, R, width); `number` counts hidden layers from 0."""
-        z = self._normalized(z, drawn)
-        if self.activation == "prelu":
-            return prelu(z, self.slope)
-        if self.activation == "rrelu":
-            slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number][self.trials]
-            return rrelu(z, slopes)
-        y = ACTIVATIONS[self.activation].function(z)
-        return y * self.mask if self.activation == "sigmoid" else y  # sigmoid(0) is not 0
-
-    def _normalized(self, z: Tensor, drawn: StackedDraws | None) -> Tensor:
-        if self.normalization == "batch":
-            assert self.statistics is not None
-            return _batch_norm(z, self.gain, self.shift, self.statistics, None if drawn is None else drawn.rows)
-        if self.normalization == "layer":
-            # masked before the sum, too, or the mean's gradient would reach padded units
-            centered = (z - (z * self.mask).sum(dim=2, keepdim=True) / self.widths) * self.mask
-            variance = (centered * centered).sum(dim=2, keepdim=True) / self.widths
-            return torch.addcmul(self.shift, centered * (variance + _EPS).rsqrt(), self.gain)
-        if self.normalization == "local_response":
-            return _local_response(z)
-        return z  # none, or weight, which is in the weights
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return gradients[0].index_select(0, ctx.back), None, None
 
 
-def _batch_norm(z: Tensor, gain: Tensor, shift: Tensor, statistics: tuple[Tensor, Tensor], rows: int | None) -> Tensor:
-    """Batch normalization over the true `rows` of a batch; None: by the running statistics."""
-    running_mean, running_variance = statistics
-    if rows is None:
-        return torch.addcmul(shift, z - running_mean, gain * (running_variance + _EPS).rsqrt())
-    true = z[:, :rows]
-    mean = true.sum(dim=1, keepdim=True) / rows  # (k, 1, width)
-    centered = z - mean
-    squares = centered[:, :rows].square().sum(dim=1, keepdim=True)
-    if rows > 1:
-        with torch.no_grad():
-            running_mean.lerp_(mean, _MOMENTUM)
-            running_variance.lerp_(squares / (rows - 1), _MOMENTUM)
-    return torch.addcmul(shift, centered, gain * (squares / rows + _EPS).rsqrt())
+class _Groups:
+    """Trials brought together by what they want.
 
-
-def _local_response(z: Tensor) -> Tensor:
-    """Z / (1 + alpha * mean of the squares of the neighbours)^beta, zeros beyond the ends, as torch's own."""
-    before = RESPONSE_SIZE // 2
-    squares = functional.pad(z * z, (before, RESPONSE_SIZE - 1 - before))
-    width = z.shape[2]
-    total = sum(squares[..., start : start + width] for start in range(RESPONSE_SIZE))
-    return z * (1 + RESPONSE_ALPHA / RESPONSE_SIZE * total) ** -RESPONSE_BETA
-
-
-@dataclass(frozen=True)
-class _Product:
-    """Neighbouring trials whose products of one kind are computed together.
+    Args:
+        kinds: what each of k trials wants.
+        device: of the trials.
 
     Attributes:
-        trials: which.
-        weight: (k, fan_in, fan_out), requires gradients; None for a skip without a projection.
-        gain: with weight normalization, (k, 1, fan_out); else None.
-        padding: 1 for padded units, whose weights have no length, (k, 1, fan_out); likewise.
+        members: each kind with the numbers of its trials, in the order of `gather`.
     """
 
-    trials: slice
-    weight: Tensor | None
-    gain: Tensor | None = None
-    padding: Tensor | None = None
+    def __init__(self, kinds: Sequence[str], device: torch.device) -> None:
+        names = sorted(set(kinds))
+        self.members = {name: [k for k, kind in enumerate(kinds) if kind == name] for name in names}
+        order = [k for members in self.members.values() for k in members]
+        self._sizes = [len(members) for members in self.members.values()]
+        self._orders: tuple[Tensor, Tensor] | None = None
+        if order != list(range(len(kinds))):
+            there = torch.tensor(order, device=device)
+            self._orders = there, there.argsort()
 
-    def effective(self) -> Tensor:
-        """The weights that inputs are multiplied by."""
-        assert self.weight is not None
-        if self.gain is None:
-            return self.weight
-        assert self.padding is not None
-        length = (self.weight.square().sum(dim=1, keepdim=True) + self.padding).sqrt()
-        return self.weight * (self.gain / length)
+    def apply(self, x: Tensor, functions: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
+        """Each kind's function on its trials: (k, R, n) -> (k, R, n)."""
+        if self._orders is not None:
+            x = _Permute.apply(x, *self._orders)  # type: ignore[no-untyped-call]
+        parts = torch.split(x, self._sizes) if len(self._sizes) > 1 else (x,)
+        done = [functions[name](part) for name, part in zip(self.members, parts, strict=True)]
+        x = torch.cat(done) if len(done) > 1 else done[0]
+        if self._orders is not None:
+            x = _Permute.apply(x, *reversed(self._orders))  # type: ignore[no-untyped-call]
+        return x
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A hidden layer of the first `size` trials, and the output layer of the trials in `last`."""
+    """A hidden layer of the first k trials, and the output layer of the trials in `last`.
+
+    Learnt tensors require gradients. What a layer has no use for is None.
+
+    Attributes:
+        size: k.
+        last: the trials whose last hidden layer it is.
+        weight: (k, fan_in, width).
+        bias: (k, 1, width).
+        mask: 1 for true units and 0 for padded ones, (k, 1, width).
+        widths: true units, (k, 1, 1).
+        norms: trials by normalization.
+        bends: trials by activation; those of _BENT are one kind, "bent".
+        length: of weight normalization: gains (k, 1, width), and 1 where a trial or a unit has none, likewise.
+        gain: of batch and layer normalization, (k, 1, width).
+        shift: likewise.
+        statistics: of batch normalization, running mean and variance, (k, 1, width) each.
+        slope: learnt ones (k, 1, 1); of the "bent" trials those that are fixed (b, 1, 1), and which are learnt.
+        skips: 1 for trials whose skip is the input itself, (k, 1, 1).
+        projection: of skips, (k, fan_in, width), and 1 for trials that have it, (k, 1, 1).
+        outputs: biases and weights of the output layer of `last`.
+    """
 
     size: int
-    bias: Tensor  # (k, 1, width)
-    products: list[_Product]
-    parts: list[_Part]
-    skips: list[_Product]  # without weights: the input itself; empty without residual
     last: slice
+    weight: Tensor
+    bias: Tensor
+    mask: Tensor
+    widths: Tensor
+    norms: _Groups
+    bends: _Groups
+    length: tuple[Tensor, Tensor] | None
+    gain: Tensor | None
+    shift: Tensor | None
+    statistics: tuple[Tensor, Tensor] | None
+    slope: tuple[Tensor, Tensor, Tensor] | None
+    skips: Tensor | None
+    projection: tuple[Tensor, Tensor] | None
+    outputs: tuple[Tensor, Tensor] | None
+
+    def forward(self, number: int, x: Tensor, drawn: StackedDraws | None) -> tuple[Tensor, Tensor]:
+        """Inputs (k, R, fan_in) -> what the activations give and the output, (k, R, width); layers count from 0."""
+        z = torch.baddbmm(self.bias, x, self._effective_weight())
+        y = self.norms.apply(z, self._normalizers(drawn))
+        y = activated = self.bends.apply(y, self._activations(number, drawn))
+        if drawn is not None and drawn.masks is not None:
+            y = y * drawn.masks[number]
+        if self.skips is not None:
+            y = torch.addcmul(y, _fit(x, y.shape[2]), self.skips)
+        if self.projection is not None:
+            weight, there = self.projection
+            y = torch.addcmul(y, torch.bmm(x, weight), there)
+        return activated.detach(), y
+
+    def _effective_weight(self) -> Tensor:
+        """With weight normalization gain * w / |w|, over the inputs of a unit; else w."""
+        if self.length is None:
+            return self.weight
+        gain, without = self.length
+        length = (self.weight.square().sum(dim=1, keepdim=True) * (1 - without) + without).sqrt()
+        return self.weight * (gain * (1 - without) + without).div(length)
+
+    def _normalizers(self, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        def part(name: str) -> tuple[Tensor, Tensor]:
+            """Gain and shift of a kind's trials."""
+            assert self.gain is not None
+            assert self.shift is not None
+            some = self.norms.members[name]
+            return self.gain[some], self.shift[some]
+
+        def batch(z: Tensor) -> Tensor:
+            return self._batch_norm(z, *part("batch"), None if drawn is None else drawn.rows)
+
+        def layer(z: Tensor) -> Tensor:
+            some = self.norms.members["layer"]
+            mask, widths = self.mask[some], self.widths[some]
+            # masked before the sum, too, or the mean's gradient would reach padded units
+            centered = (z - (z * mask).sum(dim=2, keepdim=True) / widths) * mask
+            variance = centered.square().sum(dim=2, keepdim=True) / widths
+            gain, shift = part("layer")
+            return torch.addcmul(shift, centered * (variance + _EPS).rsqrt(), gain)
+
+        return {"none": _same, "batch": batch, "layer": layer, "local_response": _local_response}
+
+    def _batch_norm(self, z: Tensor, gain: Tensor, shift: Tensor, rows: int | None) -> Tensor:
+        """Batch normalization over the true `rows` of a batch; None: by the running statistics."""
+        assert self.statistics is not None
+        some = self.norms.members["batch"]
+        running_mean, running_variance = self.statistics
+        if rows is None:
+            scale = gain * (running_variance[some] + _EPS).rsqrt()
+            return torch.addcmul(shift, z - running_mean[some], scale)
+        mean = z[:, :rows].sum(dim=1, keepdim=True) / rows  # (b, 1, width)
+        centered = z - mean
+        squares = centered[:, :rows].square().sum(dim=1, keepdim=True)
+        if rows > 1:
+            with torch.no_grad():
+                running_mean[some] = running_mean[some].lerp_(mean, _MOMENTUM)
+                running_variance[some] = running_variance[some].lerp_(squares / (rows - 1), _MOMENTUM)
+        return torch.addcmul(shift, centered, gain * (squares / rows + _EPS).rsqrt())
+
+    def _activations(self, number: int, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        def bent(z: Tensor) -> Tensor:
+            assert self.slope is not None
+            learnt, fixed, is_learnt = self.slope
+            return prelu(z, torch.where(is_learnt, learnt[self.bends.members["bent"]], fixed))
+
+        def random(z: Tensor) -> Tensor:
+            drawn_slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number]
+            return rrelu(z, None if drawn_slopes is None else drawn_slopes[self.bends.members["rrelu"]])
+
+        def sigmoid(z: Tensor) -> Tensor:
+            return torch.sigmoid(z) * self.mask[self.bends.members["sigmoid"]]  # sigmoid(0) is not 0
+
+        own = {"bent": bent, "rrelu": random, "sigmoid": sigmoid}
+        return {name: activation.function for name, activation in ACTIVATIONS.items()} | own
+
+
+def _same(z: Tensor) -> Tensor:
+    return z
+
+
+def _local_response(z: Tensor) -> Tensor:
+    """Divide by (1 + alpha * mean of the squares of the neighbours)^0.75, zeros beyond the ends, as torch's own."""
+    before = RESPONSE_SIZE // 2
+    squares = functional.pad(z.square(), (before, RESPONSE_SIZE - 1 - before))
+    root = (1 + RESPONSE_ALPHA * functional.avg_pool1d(squares, RESPONSE_SIZE, 1)).rsqrt()
+    return z * root * root.sqrt()
+
+
+def _fit(x: Tensor, width: int) -> Tensor:
+    """(k, R, d) -> (k, R, width): more or fewer padded units; of the first layer, whose input has its own padding."""
+    d = x.shape[2]
+    return x if d == width else functional.pad(x, (0, width - d)) if d < width else x[..., :width]
 
 
 class ExtendedNetwork:
@@ -159,17 +234,10 @@ class ExtendedNetwork:
         self._logits: Tensor | None = None
         self._hidden: list[Tensor] = []
         depths = [len(each.widths) for each in settings]
-        self._layers: list[_Layer] = []
+        self._layers = []
         for number in range(1, depths[0] + 1):
             size, deeper = sum(depth >= number for depth in depths), sum(depth > number for depth in depths)
             self._layers.append(self._layer(settings[:size], number, statistics, slice(deeper, size)))
-        output = layout.output
-        self._outputs = [
-            None
-            if layer.last.start == layer.last.stop
-            else (self._leaf(output.biases_of, layer.last), self._leaf(output.weights_of, layer.last))
-            for layer in self._layers
-        ]
 
     def forward(self, x: Tensor, drawn: StackedDraws | None = None) -> Tensor:
         """Inputs (K, R, d) -> logits (K, C, R); see `Network.forward`."""
@@ -185,27 +253,13 @@ class ExtendedNetwork:
     def _pass(self, x: Tensor, drawn: StackedDraws | None) -> Tensor:
         self._hidden = []
         logits: list[Tensor] = []
-        for number, (layer, output) in enumerate(zip(self._layers, self._outputs, strict=True)):
-            x = self._layer_pass(layer, number, x[: layer.size], drawn)
-            if output is not None:
-                bias, weight = output
+        for number, layer in enumerate(self._layers):
+            activated, x = layer.forward(number, x if len(x) == layer.size else x[: layer.size], drawn)
+            self._hidden.append(activated)
+            if layer.outputs is not None:
+                bias, weight = layer.outputs
                 logits.append(torch.baddbmm(bias, x[layer.last], weight))
-        return _cat(logits[::-1])  # (K, R, padded C)
-
-    def _layer_pass(self, layer: _Layer, number: int, x: Tensor, drawn: StackedDraws | None) -> Tensor:
-        z = _cat([torch.baddbmm(layer.bias[part.trials], x[part.trials], part.effective()) for part in layer.products])
-        y = _cat([part.forward(z[part.trials], drawn, number) for part in layer.parts])
-        self._hidden.append(y.detach())
-        if drawn is not None and drawn.masks is not None:
-            y = y * drawn.masks[number]
-        if layer.skips:
-            y = y + _cat(
-                [
-                    _fit(x[skip.trials], y.shape[2]) if skip.weight is None else x[skip.trials] @ skip.weight
-                    for skip in layer.skips
-                ]
-            )
-        return y
+        return torch.cat(logits[::-1])  # (K, R, padded C)
 
     def backward(self, gradient: Tensor, weights: Tensor) -> None:
         """Write the gradients of all parameters; see `Network.backward`."""
@@ -230,51 +284,50 @@ class ExtendedNetwork:
         return self._leaves[-1]
 
     def _layer(self, settings: Sequence[Settings], number: int, statistics: Tensor, last: slice) -> _Layer:
-        block, width, like = self.layout.hidden(number), self.layout.width, self._rows
+        block, width, like, every = self.layout.hidden(number), self.layout.width, self._rows, slice(0, len(settings))
+
+        def column(flags: Sequence[float]) -> Tensor:
+            return torch.tensor(flags, device="cpu").to(like)[:, None, None]  # (k, 1, 1)
+
+        norms = [each.normalization for each in settings]
+        names = [each.activations[number - 1] for each in settings]
         widths = torch.tensor([[[each.widths[number - 1]]] for each in settings], device="cpu")  # (k, 1, 1)
         mask = (torch.arange(width, device="cpu") < widths).to(like)  # (k, 1, width)
-        products = []
-        for start, end in runs([each.normalization == "weight" for each in settings]):
-            some, weight = slice(start, end), self._leaf(block.weights_of, slice(start, end))
-            if settings[start].normalization == "weight":
-                products.append(_Product(some, weight, self._leaf(block.gains_of, some), 1 - mask[some]))
-            else:
-                products.append(_Product(some, weight))
-        parts = []
-        for start, end in runs([(each.normalization, each.activations[number - 1]) for each in settings]):
-            some, norm = slice(start, end), settings[start].normalization
-            activation = settings[start].activations[number - 1]
-            affine = norm in ("batch", "layer")
-            running = (
-                statistics[some, 2 * width * (number - 1) : 2 * width * number][:, None] if norm == "batch" else None
-            )
-            nothing = like.new_zeros(())
-            parts.append(
-                _Part(
-                    some,
-                    norm,
-                    activation,
-                    mask[some],
-                    widths[some].to(like),
-                    self._leaf(block.gains_of, some) if affine else nothing,
-                    self._leaf(block.shifts_of, some) if affine else nothing,
-                    self._leaf(block.slopes_of, some) if activation == "prelu" else nothing,
-                    None if running is None else (running[..., :width], running[..., width:]),
-                )
-            )
-        skips = []
-        if settings[0].residual:
-            projects = [number in projected(each, self.layout.n_inputs) for each in settings]
-            for start, end in runs(projects):
-                some = slice(start, end)
-                skips.append(_Product(some, self._leaf(block.projections_of, some) if projects[start] else None))
-        return _Layer(len(settings), self._leaf(block.biases_of, slice(0, len(settings))), products, parts, skips, last)
-
-
-def _cat(pieces: list[Tensor]) -> Tensor:
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-
-
-def _fit(x: Tensor, width: int) -> Tensor:
-    """(k, R, d) -> (k, R, width): more or fewer padded units; of the first layer, whose input has its own padding."""
-    return x if x.shape[2] == width else functional.pad(x, (0, width - x.shape[2]))
+        affine = "batch" in norms or "layer" in norms
+        gain = self._leaf(block.gains_of, every) if affine or "weight" in norms else None
+        projects = [number in projected(each, self.layout.n_inputs) for each in settings]
+        skips = [each.residual and not projecting for each, projecting in zip(settings, projects, strict=True)]
+        running = None
+        if "batch" in norms:
+            here = statistics[every, 2 * width * (number - 1) : 2 * width * number][:, None]
+            running = here[..., :width], here[..., width:]
+        length = None
+        if "weight" in norms:
+            assert gain is not None
+            length = gain, 1 - column([norm == "weight" for norm in norms]) * mask
+        slope, bent = None, [k for k, name in enumerate(names) if name in _BENT]
+        if bent:
+            learnt = self._leaf(block.slopes_of, every) if "prelu" in names else column([0.0] * len(names))
+            fixed = column([_BENT[names[k]] for k in bent])
+            slope = learnt, fixed, column([names[k] == "prelu" for k in bent]).bool()
+        outputs = None
+        if last.start < last.stop:
+            outputs = self._leaf(self.layout.output.biases_of, last), self._leaf(self.layout.output.weights_of, last)
+        return _Layer(
+            size=len(settings),
+            last=last,
+            weight=self._leaf(block.weights_of, every),
+            bias=self._leaf(block.biases_of, every),
+            mask=mask,
+            widths=widths.to(like),
+            norms=_Groups(["none" if norm == "weight" else norm for norm in norms], like.device),
+            bends=_Groups(["bent" if name in _BENT else name for name in names], like.device),
+            length=length,
+            gain=gain,
+            shift=self._leaf(block.shifts_of, every) if affine else None,
+            statistics=running,
+            slope=slope,
+            skips=column(skips) if any(skips) else None,
+            projection=(self._leaf(block.projections_of, every), column(projects)) if any(projects) else None,
+            outputs=outputs,
+        )
