@@ -227,16 +227,16 @@ def _infer(series: pd.Series[Any], rows: np.ndarray) -> tuple[Column, str, str]:
     """The column, and if it is unused, why, and more about it."""
     import pandas as pd
 
-    name, kind, some = str(series.name), series.dtype.kind, series.iloc[rows]
+    name, kind = str(series.name), series.dtype.kind
     unused = Column(name, "unused")
-    if not some.notna().any():
+    if not series.notna().to_numpy(bool)[rows].any():
         return unused, "without a value in rows that train or validate", ""
     if kind in "biuf":
         return Column(name, "boolean" if kind == "b" else "number"), "", ""
     if kind in "mM":
         return unused, "dates or times", ""
     try:
-        values = [value for value in pd.unique(some) if not pd.isna(value)]
+        values = [value for value in series.iloc[rows].unique() if not pd.isna(value)]
     except (TypeError, ValueError):
         return unused, "neither numbers nor text", ""
     if all(isinstance(value, (bool, np.bool_)) for value in values):
