@@ -63,6 +63,11 @@ class Schema:
         """Names of the d inputs."""
         return tuple(name for column in self.columns for name in column.inputs)
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Names of the columns with levels: what a file's numbers are read as text in."""
+        return tuple(column.name for column in self.columns if column.kind == "levels")
+
     def to_json(self) -> list[dict[str, Any]]:
         """A lossless description; the inverse of `from_json`."""
         return [
@@ -241,7 +246,9 @@ def _infer(series: pd.Series[Any], rows: np.ndarray) -> tuple[Column, str, str]:
         return unused, "neither numbers nor text", ""
     if all(isinstance(value, (bool, np.bool_)) for value in values):
         return Column(name, "boolean"), "", ""
-    if all(isinstance(value, (numbers.Real, decimal.Decimal)) for value in values) and series.dtype == object:
+    if all(isinstance(value, (numbers.Real, decimal.Decimal)) for value in values) and not isinstance(
+        series.dtype, pd.CategoricalDtype
+    ):
         return Column(name, "number"), "", ""
     if all(_is_date(value) for value in values):
         return unused, "dates or times", ""

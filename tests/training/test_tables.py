@@ -139,6 +139,8 @@ def test_a_file_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:
         (None, {"group": "persons"}, UsageError, "group is 'persons', .* did you mean 'person'"),
         (None, {"split": "part"}, UsageError, "split is 'part', not a column"),
         (None, {"split": "city", "group": "person"}, UsageError, "both say which rows test"),
+        (None, {"target": 3}, UsageError, r"target is 3 \(int\), expected the name of a column"),
+        (None, {"ignore": "city"}, UsageError, "ignore is 'city', expected a list of columns"),
         (None, {"task": "ranking"}, UsageError, "task is 'ranking', expected 'classification' or 'regression'"),
         (None, {"task": "regression"}, DataError, "column 'label', row 1: found 'yes', expected a number"),
         (None, {"folds": 49}, DataError, "48 rows to train and validate on, too few for 49 folds"),
