@@ -127,7 +127,7 @@ class Schema:
 def infer(frame: pd.DataFrame, rows: np.ndarray) -> tuple[Schema, list[str]]:
     """What a table's columns are: numbers and booleans as they are, text as levels.
 
-    Dates, text with more than MAX_LEVELS levels and columns without values are left out.
+    Text that is more than MAX_LEVELS different numbers counts as numbers. Dates, other text with more than MAX_LEVELS levels and columns without values are left out.
 
     Args:
         frame: the table, without its target.
@@ -246,9 +246,8 @@ def _infer(series: pd.Series[Any], rows: np.ndarray) -> tuple[Column, str, str]:
         return unused, "neither numbers nor text", ""
     if all(isinstance(value, (bool, np.bool_)) for value in values):
         return Column(name, "boolean"), "", ""
-    if all(isinstance(value, (numbers.Real, decimal.Decimal)) for value in values) and not isinstance(
-        series.dtype, pd.CategoricalDtype
-    ):
+    categories = isinstance(series.dtype, pd.CategoricalDtype)  # whoever made them means levels, even of numbers
+    if not categories and all(isinstance(value, (numbers.Real, decimal.Decimal)) for value in values):
         return Column(name, "number"), "", ""
     if all(_is_date(value) for value in values):
         return unused, "dates or times", ""
@@ -257,8 +256,11 @@ def _infer(series: pd.Series[Any], rows: np.ndarray) -> tuple[Column, str, str]:
     levels = sorted({text_of(value) for value in values})
     if len(levels) <= MAX_LEVELS:
         return Column(name, "levels", tuple(levels)), "", ""
-    wrong = next((level for level in levels if pd.isna(pd.to_numeric(level, errors="coerce"))), "")
-    return unused, f"text with more than {MAX_LEVELS} different values", f" ({len(levels)}; {shown(wrong)}, say)"
+    parsed = pd.to_numeric(pd.Series(levels), errors="coerce")
+    if parsed.notna().all():
+        return Column(name), "", ""
+    example = shown(levels[int(parsed.isna().to_numpy(bool).argmax())])
+    return unused, f"text with more than {MAX_LEVELS} different values", f" ({len(levels)}; {example}, say)"
 
 
 def _is_date(value: Any) -> bool:

@@ -123,6 +123,20 @@ def test_columns_that_cannot_be_used_are_left_out_with_the_reason(values: object
         inferred(frame[["a"]])
 
 
+def test_text_of_many_different_numbers_counts_as_numbers() -> None:
+    values = np.array([[str(i / 4), "x"] for i in range(ROWS)])  # NumPy makes all of it text
+    schema, notices = inferred(as_frame(values))
+    assert [column.kind for column in schema.columns] == ["number", "levels"]
+    assert np.array_equal(schema.encode(values)[0][:, 0], np.arange(ROWS) / 4)
+    assert notices == []
+
+
+def test_categories_of_numbers_are_levels() -> None:
+    schema, _ = inferred(pd.DataFrame({"a": pd.Categorical([3, 1, 10])}))
+    assert (schema.inputs, schema.texts) == (("a=1", "a=10", "a=3"), ("a",))
+    assert schema.encode(pd.DataFrame({"a": [10.0, 2.0, np.nan]}))[0].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
 def test_levels_of_test_rows_are_not_looked_at() -> None:
     frame = pd.DataFrame({"a": ["x", "y", "z"]})
     schema, _ = infer(frame, np.array([0, 2]))
