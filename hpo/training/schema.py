@@ -127,7 +127,8 @@ class Schema:
 def infer(frame: pd.DataFrame, rows: np.ndarray) -> tuple[Schema, list[str]]:
     """What a table's columns are: numbers and booleans as they are, text as levels.
 
-    Text that is more than MAX_LEVELS different numbers counts as numbers. Dates, other text with more than MAX_LEVELS levels and columns without values are left out.
+    Text of more than MAX_LEVELS different numbers counts as numbers. Dates, other text with more than MAX_LEVELS levels
+    and columns without values are left out.
 
     Args:
         frame: the table, without its target.

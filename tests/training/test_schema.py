@@ -160,6 +160,15 @@ def test_nullable_columns_and_objects_are_what_their_values_are() -> None:
     assert np.array_equal(schema.encode(frame)[0], expected, equal_nan=True)
 
 
+def test_very_large_tables_are_kept_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema, _ = inferred(table())
+    double = schema.encode(table())[0]
+    monkeypatch.setattr("hpo.training.schema._LARGE", double.size - 1)
+    single = schema.encode(table())[0]
+    assert single.dtype == np.float32
+    assert np.array_equal(single, double.astype(np.float32))
+
+
 def test_arrays_are_matched_by_position() -> None:
     schema, _ = inferred(as_frame(np.arange(6.0).reshape(3, 2)))
     assert schema.inputs == ("x0", "x1")
