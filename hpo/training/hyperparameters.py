@@ -12,7 +12,7 @@ from hpo.values import plain
 
 MAX_DEPTH: Final = 6
 STATEFUL: Final = ("prelu", "rrelu")  # activations that learn or draw their slope
-EXTENDED_WIDTHS: Final = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)  # fewer: these networks gain more from company
+EXTENDED_WIDTHS: Final = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)  # fewer: these gain more from company
 PADDED_WIDTHS: Final = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 MAX_DROPOUT: Final = 1 - 2**-16  # what is left is divided by 1 - dropout; what is drawn is rounded to 2^-23
 _HUGE = 1e6  # keeps products of two settings far inside the range of float32
@@ -307,6 +307,8 @@ def _accept(name: str, value: Any, where: str, task: str) -> Any:
     known = KNOWN[name]
     if name == "loss":
         known = replace(known, options=LOSSES[task])
+    if name == "class_weights" and task == "regression":
+        known = replace(known, options=("none",))
     try:
         return known.accept(value)
     except ValueError as error:

@@ -20,11 +20,11 @@ from torch.nn import functional
 
 from hpo.training.activations import ACTIVATIONS, LEAK, prelu, rrelu
 from hpo.training.hyperparameters import Settings
-from hpo.training.model import RESPONSE_ALPHA, RESPONSE_SIZE, projected
+from hpo.training.model import projected
 from hpo.training.population.layout import Layout
+from hpo.training.population.norms import EPS, local_response, over_rows, over_units
 from hpo.training.population.randomness import StackedDraws
 
-_EPS: Final = 1e-5  # of batch and layer normalization, torch's default
 _MOMENTUM: Final = 0.1  # of running statistics, torch's default
 _BENT: Final = {"relu": 0.0, "leaky_relu": LEAK, "prelu": 0.0}  # linear above and below zero, with a slope a trial
 
@@ -90,9 +90,8 @@ class _Layer:
         widths: true units, (k, 1, 1).
         norms: trials by normalization.
         bends: trials by activation; those of _BENT are one kind, "bent".
-        length: of weight normalization: gains (k, 1, width), and 1 where a trial or a unit has none, likewise.
-        gain: of batch and layer normalization, (k, 1, width).
-        shift: likewise.
+        gain: of batch, layer and weight normalization, (k, 1, width).
+        shift: of batch and layer normalization, likewise.
         statistics: of batch normalization, running mean and variance, (k, 1, width) each.
         slope: learnt ones (k, 1, 1); of the "bent" trials those that are fixed (b, 1, 1), and which are learnt.
         skips: 1 for trials whose skip is the input itself, (k, 1, 1).
@@ -108,7 +107,6 @@ class _Layer:
     widths: Tensor
     norms: _Groups
     bends: _Groups
-    length: tuple[Tensor, Tensor] | None
     gain: Tensor | None
     shift: Tensor | None
     statistics: tuple[Tensor, Tensor] | None
@@ -119,7 +117,7 @@ class _Layer:
 
     def forward(self, number: int, x: Tensor, drawn: StackedDraws | None) -> tuple[Tensor, Tensor]:
         """Inputs (k, R, fan_in) -> what the activations give and the output, (k, R, width); layers count from 0."""
-        z = torch.baddbmm(self.bias, x, self._effective_weight())
+        z = torch.baddbmm(self.bias, x, self.weight)
         y = self.norms.apply(z, self._normalizers(drawn))
         y = activated = self.bends.apply(y, self._activations(number, drawn))
         if drawn is not None and drawn.masks is not None:
@@ -130,14 +128,6 @@ class _Layer:
             weight, there = self.projection
             y = torch.addcmul(y, torch.bmm(x, weight), there)
         return activated.detach(), y
-
-    def _effective_weight(self) -> Tensor:
-        """With weight normalization gain * w / |w|, over the inputs of a unit; else w."""
-        if self.length is None:
-            return self.weight
-        gain, without = self.length
-        length = (self.weight.square().sum(dim=1, keepdim=True) * (1 - without) + without).sqrt()
-        return self.weight * (gain * (1 - without) + without).div(length)
 
     def _normalizers(self, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor], Tensor]]:
         def part(name: str) -> tuple[Tensor, Tensor]:
@@ -151,15 +141,16 @@ class _Layer:
             return self._batch_norm(z, *part("batch"), None if drawn is None else drawn.rows)
 
         def layer(z: Tensor) -> Tensor:
-            some = self.norms.members["layer"]
-            mask, widths = self.mask[some], self.widths[some]
-            # masked before the sum, too, or the mean's gradient would reach padded units
-            centered = (z - (z * mask).sum(dim=2, keepdim=True) / widths) * mask
-            variance = centered.square().sum(dim=2, keepdim=True) / widths
-            gain, shift = part("layer")
-            return torch.addcmul(shift, centered * (variance + _EPS).rsqrt(), gain)
+            some, (gain, shift) = self.norms.members["layer"], part("layer")
+            return torch.addcmul(shift, over_units(z, self.mask[some], self.widths[some]), gain)
 
-        return {"none": _same, "batch": batch, "layer": layer, "local_response": _local_response}
+        return {
+            "none": _same,
+            "batch": batch,
+            "layer": layer,
+            "weight": self._weight_norm,
+            "local_response": local_response,
+        }
 
     def _batch_norm(self, z: Tensor, gain: Tensor, shift: Tensor, rows: int | None) -> Tensor:
         """Batch normalization over the true `rows` of a batch; None: by the running statistics."""
@@ -167,16 +158,23 @@ class _Layer:
         some = self.norms.members["batch"]
         running_mean, running_variance = self.statistics
         if rows is None:
-            scale = gain * (running_variance[some] + _EPS).rsqrt()
+            scale = gain * (running_variance[some] + EPS).rsqrt()
             return torch.addcmul(shift, z - running_mean[some], scale)
-        mean = z[:, :rows].sum(dim=1, keepdim=True) / rows  # (b, 1, width)
-        centered = z - mean
-        squares = centered[:, :rows].square().sum(dim=1, keepdim=True)
+        y, mean, variance = over_rows(z, rows)
         if rows > 1:
             with torch.no_grad():
                 running_mean[some] = running_mean[some].lerp_(mean, _MOMENTUM)
-                running_variance[some] = running_variance[some].lerp_(squares / (rows - 1), _MOMENTUM)
-        return torch.addcmul(shift, centered, gain * (squares / rows + _EPS).rsqrt())
+                running_variance[some] = running_variance[some].lerp_(variance * (rows / (rows - 1)), _MOMENTUM)
+        return torch.addcmul(shift, y, gain)
+
+    def _weight_norm(self, z: Tensor) -> Tensor:
+        """With x w + b given, x (gain * w / |w|) + b, the length being that of a unit's weights."""
+        assert self.gain is not None
+        some = self.norms.members["weight"]
+        padding = 1 - self.mask[some]  # padded units have no length
+        length = (self.weight[some].square().sum(dim=1, keepdim=True) + padding).sqrt()
+        scale, bias = self.gain[some] / length, self.bias[some]
+        return torch.addcmul(bias - bias * scale, z, scale)
 
     def _activations(self, number: int, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor], Tensor]]:
         def bent(z: Tensor) -> Tensor:
@@ -197,14 +195,6 @@ class _Layer:
 
 def _same(z: Tensor) -> Tensor:
     return z
-
-
-def _local_response(z: Tensor) -> Tensor:
-    """Divide by (1 + alpha * mean of the squares of the neighbours)^0.75, zeros beyond the ends, as torch's own."""
-    before = RESPONSE_SIZE // 2
-    squares = functional.pad(z.square(), (before, RESPONSE_SIZE - 1 - before))
-    root = (1 + RESPONSE_ALPHA * functional.avg_pool1d(squares, RESPONSE_SIZE, 1)).rsqrt()
-    return z * root * root.sqrt()
 
 
 def _fit(x: Tensor, width: int) -> Tensor:
@@ -301,10 +291,6 @@ class ExtendedNetwork:
         if "batch" in norms:
             here = statistics[every, 2 * width * (number - 1) : 2 * width * number][:, None]
             running = here[..., :width], here[..., width:]
-        length = None
-        if "weight" in norms:
-            assert gain is not None
-            length = gain, 1 - column([norm == "weight" for norm in norms]) * mask
         slope, bent = None, [k for k, name in enumerate(names) if name in _BENT]
         if bent:
             learnt = self._leaf(block.slopes_of, every) if "prelu" in names else column([0.0] * len(names))
@@ -320,9 +306,8 @@ class ExtendedNetwork:
             bias=self._leaf(block.biases_of, every),
             mask=mask,
             widths=widths.to(like),
-            norms=_Groups(["none" if norm == "weight" else norm for norm in norms], like.device),
+            norms=_Groups(norms, like.device),
             bends=_Groups(["bent" if name in _BENT else name for name in names], like.device),
-            length=length,
             gain=gain,
             shift=self._leaf(block.shifts_of, every) if affine else None,
             statistics=running,
