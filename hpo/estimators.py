@@ -120,6 +120,12 @@ class _SimpleNN(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         if not settings.early_stopping:
             everything = np.arange(len(y))
             return everything, everything
+        held = max(1, round(share * len(y)))
+        if held >= len(y):
+            raise UsageError(
+                f"early_stopping holds back {held} of {len(y)} rows, which leaves none to train on: lower "
+                "validation_fraction, or fit to more rows"
+            )
         splitter = Splitter("the training data", len(y), y if classes else None, tuple(classes), None)
         train, validation, _ = splitter.split((1 - share, share), seed, [])
         return train, validation
@@ -151,10 +157,10 @@ class _SimpleNN(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "model_" in state:
-            arrays = {name: torch.tensor(array) for name, array in state["model_"].items()}
-            n_outputs, n_inputs = len(arrays["output.bias"]), self.transform_.n_outputs
-            self.model_ = SimpleNN(n_inputs, n_outputs, self._settings, 0, torch.float64).eval()
-            self.model_.load_state_dict(arrays)
+            arrays, n_inputs = state["model_"], self.transform_.n_outputs
+            self.model_ = SimpleNN(n_inputs, len(arrays["output.bias"]), self._settings, 0, torch.float64).eval()
+            for name, tensor in self.model_.state_dict().items():
+                tensor.copy_(torch.tensor(arrays[name]))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
