@@ -160,7 +160,7 @@ class _SimpleNN(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             arrays, n_inputs = state["model_"], self.transform_.n_outputs
             self.model_ = SimpleNN(n_inputs, len(arrays["output.bias"]), self._settings, 0, torch.float64).eval()
             for name, tensor in self.model_.state_dict().items():
-                tensor.copy_(torch.tensor(arrays[name]))
+                tensor.copy_(torch.tensor(arrays[name], device="cpu"))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -161,6 +161,15 @@ def test_predictions_stay_the_same_after_pickling(normalization: str) -> None:
     assert not hasattr(clone(fitted), "model_")
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.device("meta")])
+def test_torchs_modes_change_nothing(mode: Any) -> None:
+    estimator = clone(QUICK).set_params(normalization="weight", dropout=0.2, augmentation="mixup", label_smoothing=0.1)
+    expected = clone(estimator).fit(X, Y).predict_proba(X)
+    with mode():
+        found = pickle.loads(pickle.dumps(clone(estimator).fit(X, Y))).predict_proba(X)
+    assert (found == expected).all()
+
+
 def test_training_starts_no_process_and_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("started")
