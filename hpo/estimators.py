@@ -177,7 +177,7 @@ class SimpleNNClassifier(ClassifierMixin, _SimpleNN):  # type: ignore[misc]
     Args:
         epochs: passes over the training rows, at most; schedules span them.
         validation_fraction: share of the rows that `early_stopping` holds back, in (0, 1), with the same shares of
-            classes; without early stopping all rows train. Schedule "plateau" then follows the loss of these.
+            classes. Without early stopping all rows train, and schedule "plateau" follows their loss.
         random_state: seed, generator or None, as in scikit-learn; an int gives the same network every time.
         device: "auto", "cpu", "cuda" or "mps".
         others: every other parameter is the hyperparameter of that name in `hpo.training.hyperparameters.KNOWN`, which
@@ -228,7 +228,7 @@ class SimpleNNRegressor(RegressorMixin, _SimpleNN):  # type: ignore[misc]
     """A small neural network that predicts a number, as scikit-learn's estimators do.
 
     Targets are scaled to mean 0 and standard deviation 1 for training. Else it is like `SimpleNNClassifier`, which
-    tells parameters and attributes; `class_weights`, `label_smoothing` and `classes_` there are none.
+    tells parameters and attributes, but without `class_weights`, `label_smoothing` and `classes_`.
     """
 
     def fit(self, X: Any, y: Any) -> "SimpleNNRegressor":
