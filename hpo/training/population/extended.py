@@ -10,6 +10,7 @@ nothing, it serves all.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +23,7 @@ from hpo.training.activations import ACTIVATIONS, LEAK, prelu, rrelu
 from hpo.training.hyperparameters import Settings
 from hpo.training.model import projected
 from hpo.training.population.layout import Layout
-from hpo.training.population.norms import EPS, local_response, over_rows, over_units
+from hpo.training.population.norms import EPS, local_response, neighbours, over_rows, over_units
 from hpo.training.population.randomness import StackedDraws
 
 _MOMENTUM: Final = 0.1  # of running statistics, torch's default
@@ -49,26 +50,41 @@ class _Groups:
         kinds: what each of k trials wants.
         device: of the trials.
 
-    Attributes:
-        members: each kind with the numbers of its trials, in the order of `gather`.
     """
 
     def __init__(self, kinds: Sequence[str], device: torch.device) -> None:
         names = sorted(set(kinds))
-        self.members = {name: [k for k, kind in enumerate(kinds) if kind == name] for name in names}
-        order = [k for members in self.members.values() for k in members]
-        self._sizes = [len(members) for members in self.members.values()]
+        members = {name: [k for k, kind in enumerate(kinds) if kind == name] for name in names}
+        order = [k for some in members.values() for k in some]
+        self._sizes = [len(some) for some in members.values()]
+        self._places: dict[str, slice | Tensor] = {}
+        for name, some in members.items():
+            together = some[-1] - some[0] + 1 == len(some)
+            self._places[name] = slice(some[0], some[-1] + 1) if together else torch.tensor(some, device=device)
         self._orders: tuple[Tensor, Tensor] | None = None
         if order != list(range(len(kinds))):
             there = torch.tensor(order, device=device)
             self._orders = there, there.argsort()
+
+    def of(self, name: str, x: Tensor) -> Tensor:
+        """The part of a kind's trials: (k, ...) -> (b, ...); a view where they are neighbours."""
+        place = self._places[name]
+        return x[place] if isinstance(place, slice) else x.index_select(0, place)
+
+    def lerp(self, name: str, x: Tensor, new: Tensor, share: float) -> None:
+        """Move a kind's trials by a share towards new values, in place."""
+        place = self._places[name]
+        if isinstance(place, slice):
+            x[place].lerp_(new, share)
+        else:
+            x.index_copy_(0, place, x.index_select(0, place).lerp_(new, share))
 
     def apply(self, x: Tensor, functions: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
         """Each kind's function on its trials: (k, R, n) -> (k, R, n)."""
         if self._orders is not None:
             x = _Permute.apply(x, *self._orders)  # type: ignore[no-untyped-call]
         parts = torch.split(x, self._sizes) if len(self._sizes) > 1 else (x,)
-        done = [functions[name](part) for name, part in zip(self.members, parts, strict=True)]
+        done = [functions[name](part) for name, part in zip(self._places, parts, strict=True)]
         x = torch.cat(done) if len(done) > 1 else done[0]
         if self._orders is not None:
             x = _Permute.apply(x, *reversed(self._orders))  # type: ignore[no-untyped-call]
@@ -79,7 +95,7 @@ class _Groups:
 class _Layer:
     """A hidden layer of the first k trials, and the output layer of the trials in `last`.
 
-    Learnt tensors require gradients. What a layer has no use for is None.
+    Learnt tensors require gradients. What no trial has a use for is an empty tensor.
 
     Attributes:
         size: k.
@@ -92,11 +108,15 @@ class _Layer:
         bends: trials by activation; those of _BENT are one kind, "bent".
         gain: of batch, layer and weight normalization, (k, 1, width).
         shift: of batch and layer normalization, likewise.
-        statistics: of batch normalization, running mean and variance, (k, 1, width) each.
-        slope: learnt ones (k, 1, 1); of the "bent" trials those that are fixed (b, 1, 1), and which are learnt.
-        skips: 1 for trials whose skip is the input itself, (k, 1, 1).
-        projection: of skips, (k, fan_in, width), and 1 for trials that have it, (k, 1, 1).
-        outputs: biases and weights of the output layer of `last`.
+        mean: running, of batch normalization, likewise.
+        variance: running, likewise.
+        neighbours: of local response, 1 / size for units in each other's window, (width, width).
+        slope: of prelu below zero, (k, 1, 1).
+        fixed_slope: of the "bent" trials without prelu, (b, 1, 1), else 0.
+        learns_slope: 1 for those with prelu, likewise.
+        skips: 1 for trials whose skip is the input itself, (k, 1, 1); None without.
+        projection: of skips, (k, fan_in, width), and 1 for trials that have it, (k, 1, 1); None without.
+        outputs: biases and weights of the output layer of `last`; None if there are none.
     """
 
     size: int
@@ -107,10 +127,14 @@ class _Layer:
     widths: Tensor
     norms: _Groups
     bends: _Groups
-    gain: Tensor | None
-    shift: Tensor | None
-    statistics: tuple[Tensor, Tensor] | None
-    slope: tuple[Tensor, Tensor, Tensor] | None
+    gain: Tensor
+    shift: Tensor
+    mean: Tensor
+    variance: Tensor
+    neighbours: Tensor
+    slope: Tensor
+    fixed_slope: Tensor
+    learns_slope: Tensor
     skips: Tensor | None
     projection: tuple[Tensor, Tensor] | None
     outputs: tuple[Tensor, Tensor] | None
@@ -130,64 +154,54 @@ class _Layer:
         return activated.detach(), y
 
     def _normalizers(self, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        def part(name: str) -> tuple[Tensor, Tensor]:
-            """Gain and shift of a kind's trials."""
-            assert self.gain is not None
-            assert self.shift is not None
-            some = self.norms.members[name]
-            return self.gain[some], self.shift[some]
-
         def batch(z: Tensor) -> Tensor:
-            return self._batch_norm(z, *part("batch"), None if drawn is None else drawn.rows)
+            return self._batch_norm(z, None if drawn is None else drawn.rows)
 
         def layer(z: Tensor) -> Tensor:
-            some, (gain, shift) = self.norms.members["layer"], part("layer")
-            return torch.addcmul(shift, over_units(z, self.mask[some], self.widths[some]), gain)
+            of = functools.partial(self.norms.of, "layer")
+            return torch.addcmul(of(self.shift), over_units(z, of(self.mask), of(self.widths)), of(self.gain))
 
         return {
             "none": _same,
             "batch": batch,
             "layer": layer,
             "weight": self._weight_norm,
-            "local_response": local_response,
+            "local_response": self._local_response,
         }
 
-    def _batch_norm(self, z: Tensor, gain: Tensor, shift: Tensor, rows: int | None) -> Tensor:
+    def _batch_norm(self, z: Tensor, rows: int | None) -> Tensor:
         """Batch normalization over the true `rows` of a batch; None: by the running statistics."""
-        assert self.statistics is not None
-        some = self.norms.members["batch"]
-        running_mean, running_variance = self.statistics
+        of = functools.partial(self.norms.of, "batch")
         if rows is None:
-            scale = gain * (running_variance[some] + EPS).rsqrt()
-            return torch.addcmul(shift, z - running_mean[some], scale)
+            scale = of(self.gain) * (of(self.variance) + EPS).rsqrt()
+            return torch.addcmul(of(self.shift), z - of(self.mean), scale)
         y, mean, variance = over_rows(z, rows)
         if rows > 1:
-            with torch.no_grad():
-                running_mean[some] = running_mean[some].lerp_(mean, _MOMENTUM)
-                running_variance[some] = running_variance[some].lerp_(variance * (rows / (rows - 1)), _MOMENTUM)
-        return torch.addcmul(shift, y, gain)
+            self.norms.lerp("batch", self.mean, mean, _MOMENTUM)
+            self.norms.lerp("batch", self.variance, variance * (rows / (rows - 1)), _MOMENTUM)
+        return torch.addcmul(of(self.shift), y, of(self.gain))
 
     def _weight_norm(self, z: Tensor) -> Tensor:
         """With x w + b given, x (gain * w / |w|) + b, the length being that of a unit's weights."""
-        assert self.gain is not None
-        some = self.norms.members["weight"]
-        padding = 1 - self.mask[some]  # padded units have no length
-        length = (self.weight[some].square().sum(dim=1, keepdim=True) + padding).sqrt()
-        scale, bias = self.gain[some] / length, self.bias[some]
+        of = functools.partial(self.norms.of, "weight")
+        padding = 1 - of(self.mask)  # padded units have no length
+        length = (of(self.weight).square().sum(dim=1, keepdim=True) + padding).sqrt()
+        scale, bias = of(self.gain) / length, of(self.bias)
         return torch.addcmul(bias - bias * scale, z, scale)
+
+    def _local_response(self, z: Tensor) -> Tensor:
+        return local_response(z, self.neighbours.expand(len(z), -1, -1))
 
     def _activations(self, number: int, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor], Tensor]]:
         def bent(z: Tensor) -> Tensor:
-            assert self.slope is not None
-            learnt, fixed, is_learnt = self.slope
-            return prelu(z, torch.where(is_learnt, learnt[self.bends.members["bent"]], fixed))
+            return prelu(z, self.fixed_slope + self.bends.of("bent", self.slope) * self.learns_slope)
 
         def random(z: Tensor) -> Tensor:
             drawn_slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number]
-            return rrelu(z, None if drawn_slopes is None else drawn_slopes[self.bends.members["rrelu"]])
+            return rrelu(z, None if drawn_slopes is None else self.bends.of("rrelu", drawn_slopes))
 
         def sigmoid(z: Tensor) -> Tensor:
-            return torch.sigmoid(z) * self.mask[self.bends.members["sigmoid"]]  # sigmoid(0) is not 0
+            return torch.sigmoid(z) * self.bends.of("sigmoid", self.mask)  # sigmoid(0) is not 0
 
         own = {"bent": bent, "rrelu": random, "sigmoid": sigmoid}
         return {name: activation.function for name, activation in ACTIVATIONS.items()} | own
@@ -284,18 +298,13 @@ class ExtendedNetwork:
         widths = torch.tensor([[[each.widths[number - 1]]] for each in settings], device="cpu")  # (k, 1, 1)
         mask = (torch.arange(width, device="cpu") < widths).to(like)  # (k, 1, width)
         affine = "batch" in norms or "layer" in norms
-        gain = self._leaf(block.gains_of, every) if affine or "weight" in norms else None
         projects = [number in projected(each, self.layout.n_inputs) for each in settings]
         skips = [each.residual and not projecting for each, projecting in zip(settings, projects, strict=True)]
-        running = None
+        bent, nothing = [name for name in names if name in _BENT], like.new_empty(0)
+        mean = variance = nothing
         if "batch" in norms:
-            here = statistics[every, 2 * width * (number - 1) : 2 * width * number][:, None]
-            running = here[..., :width], here[..., width:]
-        slope, bent = None, [k for k, name in enumerate(names) if name in _BENT]
-        if bent:
-            learnt = self._leaf(block.slopes_of, every) if "prelu" in names else column([0.0] * len(names))
-            fixed = column([_BENT[names[k]] for k in bent])
-            slope = learnt, fixed, column([names[k] == "prelu" for k in bent]).bool()
+            running = statistics[every, 2 * width * (number - 1) : 2 * width * number][:, None]
+            mean, variance = running[..., :width], running[..., width:]
         outputs = None
         if last.start < last.stop:
             outputs = self._leaf(self.layout.output.biases_of, last), self._leaf(self.layout.output.weights_of, last)
@@ -308,10 +317,14 @@ class ExtendedNetwork:
             widths=widths.to(like),
             norms=_Groups(norms, like.device),
             bends=_Groups(["bent" if name in _BENT else name for name in names], like.device),
-            gain=gain,
-            shift=self._leaf(block.shifts_of, every) if affine else None,
-            statistics=running,
-            slope=slope,
+            gain=self._leaf(block.gains_of, every) if affine or "weight" in norms else nothing,
+            shift=self._leaf(block.shifts_of, every) if affine else nothing,
+            mean=mean,
+            variance=variance,
+            neighbours=neighbours(width).to(like) if "local_response" in norms else nothing,
+            slope=self._leaf(block.slopes_of, every) if "prelu" in names else column([0.0] * len(names)),
+            fixed_slope=column([_BENT[name] for name in bent]),
+            learns_slope=column([name == "prelu" for name in bent]),
             skips=column(skips) if any(skips) else None,
             projection=(self._leaf(block.projections_of, every), column(projects)) if any(projects) else None,
             outputs=outputs,
