@@ -106,7 +106,9 @@ class SimpleNNObjective(Objective):
     def _check_one(setting: str, value: Any, known: Mapping[str, Any] | Sequence[str]) -> None:
         if not isinstance(value, str) or value not in known:
             hint = did_you_mean(str(value), known)
-            expected = f"expected one of {', '.join(map(repr, known))}" + (f": {hint}" if hint.startswith("did") else "")
+            expected = f"expected one of {', '.join(map(repr, known))}" + (
+                f": {hint}" if hint.startswith("did") else ""
+            )
             raise UsageError(f"objective 'simplenn': {setting} is {brief(value)}, {expected}")
 
     @property
