@@ -108,7 +108,9 @@ class Space(Mapping[str, Domain]):
         )
 
     def validate(self, params: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:
-        """`params` as a configuration of plain Python values, in declared order; defaults and constants fill what is left out.
+        """`params` as a configuration of plain Python values, in declared order; defaults fill what is left out.
+
+        A constant is its own default.
 
         Raises:
             SpaceError: an unknown, inactive or missing hyperparameter, or a value outside its domain.

@@ -41,6 +41,7 @@ from hpo.training import objective_keys
 from hpo.values import brief
 
 MAX_BYTES = 1_000_000
+MAX_MESSAGE = 1_000  # characters of an error, however long the text or number that it quotes
 _NAMED = (str, dict)
 KEYS: dict[str, type | tuple[type, ...]] = {
     "question": str,
@@ -97,7 +98,9 @@ def _naming(where: str | None) -> Iterator[None]:
     except HpoError as error:
         if where is None:
             raise
-        raise type(error)(f"{where}: {error}") from None
+        message = str(error)
+        cut = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
+        raise type(error)(f"{where}: {cut}") from None
 
 
 def _plan(

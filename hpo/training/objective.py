@@ -131,7 +131,7 @@ class SimpleNNObjective(Objective):
             if given:
                 raise UsageError(f"objective 'simplenn': {next(iter(given))} is for tables; {self.data!r} is generated")
             return load_dataset(self.data, self.data_seed, self.folds)
-        if isinstance(self.data, str) and not (Path(self.data).suffix or Path(self.data).exists()):
+        if isinstance(self.data, str) and not (Path(self.data).suffix or os.path.exists(self.data)):
             self._check_one("data", self.data, DATA_SETS)  # a name with a slip in it, rather than a file
         from hpo.training.tables import TableSource
 
