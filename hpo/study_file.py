@@ -75,8 +75,8 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
         study: a shipped study, a TOML file or "module:function"; None: the shared objective as it comes.
         searcher: overrides the study's own, settings included.
         changes: `key=value` for any key, e.g. "searcher.eta=4".
-        flags: trials, epochs, seed, batch, direction, name; None where not given. They win over `changes`, which win
-            over the study's own overrides.
+        flags: trials, epochs, seed, batch, direction, name, and settings of the objective; None where not given. They
+            win over `changes`, which win over the study's own overrides.
 
     Raises:
         HpoError: naming file and key, what was found and what was expected.
@@ -90,7 +90,7 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
         table = table | {"searcher": chosen[0]}
         typed = [edit for edit in typed if not isinstance(edit.get("searcher"), str)]
     override = table.get("override", {}).get(_searcher_name(table), {})
-    edits = [override, *typed, {key: value for key, value in flags.items() if value is not None}]
+    edits = [override, *typed, _typed_flags(flags)]
     space: Any = table.get("space")
     space_edits: dict[str, Any] = {}
     for edit in edits:
@@ -122,6 +122,13 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
         batch=table.get("batch"),
     )
     return Plan(objective, spec, table.get("trials", DEFAULT_TRIALS), name=table.get("name"), label=label)
+
+
+def _typed_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that were given; what is no key of a study is a setting of its objective."""
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings = {key: value for key, value in given.items() if key not in KEYS}
+    return {key: value for key, value in given.items() if key in KEYS} | ({"objective": settings} if settings else {})
 
 
 def edited(space: Space, edits: Mapping[str, Any]) -> Space:
