@@ -188,7 +188,7 @@ def _load(table: Any, target: str | None) -> _Labelled:
         y = frame.pop(target)
     present = y.notna().to_numpy(bool)
     if y.dtype.kind == "f":
-        present &= np.isfinite(y.to_numpy(np.float64, na_value=np.nan))
+        present = np.isfinite(y.to_numpy(np.float64, na_value=np.nan))  # NaN where missing
     if present.all():
         return _Labelled(name, frame, y, 0)
     return _Labelled(name, frame[present], y[present], int((~present).sum()))
