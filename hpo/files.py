@@ -20,12 +20,15 @@ def check_new(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         NoPermissionError: the folder may not be written.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise CannotCreateError(f"cannot create {_name(path)}: no folder {_name(path.parent)}; make it first")
-    if path.is_dir() or (path.exists() and not path.is_file()):
-        raise CannotCreateError(f"cannot create {_name(path)}: it is no ordinary file; give another name")
-    if os.path.lexists(path) and not overwrite:
-        raise _taken(path)
+    try:
+        if not path.parent.is_dir():
+            raise CannotCreateError(f"cannot create {_name(path)}: no folder {_name(path.parent)}; make it first")
+        if path.exists() and not path.is_file():
+            raise CannotCreateError(f"cannot create {_name(path)}: it is no ordinary file; give another name")
+        if os.path.lexists(path) and not overwrite:
+            raise _taken(path)
+    except OSError as error:
+        raise _told(path, error) from error
     if not os.access(path.parent, os.W_OK):
         raise NoPermissionError(f"cannot create {_name(path)}: this user may not write folder {_name(path.parent)}")
     return path
