@@ -88,7 +88,12 @@ class SavedModel:
         """The network, for evaluation; do not train it."""
         with own_mode():
             network = SimpleNN(self.transform.n_outputs, len(self.classes_) or 1, self.settings, seed=0)
-            network.load_state_dict(dict(self.weights))
+            places = network.state_dict()
+            for name in sorted(places.keys() | self.weights.keys(), key=str):
+                found, expected = (each[name].shape if name in each else None for each in (self.weights, places))
+                if found != expected:
+                    raise ValueError(f"weights {name!r}: found {_size(found)}, expected {_size(expected)}")
+                places[name].copy_(self.weights[name])
             return network.eval()
 
     def predict(self, X: Any) -> np.ndarray:
@@ -166,6 +171,10 @@ class SavedModel:
         return {
             name: value for name, value in self.__dict__.items() if name != "network"
         }  # torch may refuse to copy it
+
+
+def _size(shape: torch.Size | None) -> str:
+    return "none" if shape is None else f"size {tuple(shape)}"
 
 
 def unknown_levels(unknown: Mapping[str, int]) -> str:
