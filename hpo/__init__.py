@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hpo.space import Space as Space
     from hpo.study import Study as Study
     from hpo.study import load_study as load_study
+    from hpo.training.saved import load_model as load_model
     from hpo.trial import Outcome as Outcome
     from hpo.trial import Proposal as Proposal
     from hpo.trial import Trial as Trial
@@ -48,6 +49,7 @@ _HOME = {
     "Study": "hpo.study",
     "Trial": "hpo.trial",
     "create_study": "hpo.api",
+    "load_model": "hpo.training.saved",
     "load_study": "hpo.study",
     "search": "hpo.api",
 }

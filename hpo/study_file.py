@@ -116,7 +116,7 @@ def _plan(
         table = table | {"searcher": chosen[0]}
         typed = [edit for edit in typed if not isinstance(edit.get("searcher"), str)]
     override = table.get("override", {}).get(_searcher_name(table), {})
-    edits = [override, *typed, {key: value for key, value in flags.items() if value is not None}]
+    edits = [override, *typed, _typed_flags(flags)]
     space: Any = table.get("space")
     space_edits: dict[str, Any] = {}
     for edit in edits:
@@ -145,6 +145,13 @@ def _plan(
         batch=table.get("batch"),
     )
     return Plan(objective, spec, table.get("trials", DEFAULT_TRIALS), name=table.get("name"), label=label)
+
+
+def _typed_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that were given; what is no key of a study is a setting of its objective."""
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings = {key: value for key, value in given.items() if key not in KEYS}
+    return {key: value for key, value in given.items() if key in KEYS} | ({"objective": settings} if settings else {})
 
 
 def edited(space: Space, edits: Mapping[str, Any]) -> Space:

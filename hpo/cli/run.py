@@ -29,6 +29,7 @@ from hpo.training.objective_keys import KEYS
 @click.option("--direction", help="maximize or minimize; needed for a function.")
 @click.option("--name", help="Name of the study; an existing one goes on [default: a new name].")
 @click.option("--batch", type=int, help="Proposals a round [default: the searcher's].")
+@click.option("--init-from", help="A saved model (`hpo best --save`) whose weights every trial starts from.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change any key of the study; repeatable.")
 @options.store
 @options.running

@@ -236,7 +236,7 @@ def test_studies_are_listed_with_their_questions(hpo):
 
 def test_help_lists_every_command(hpo):
     text = hpo("--help").out
-    for command in ("run", "resume", "ls", "show", "best", "export", "searchers", "studies"):
+    for command in ("run", "resume", "ls", "show", "best", "predict", "export", "searchers", "studies"):
         assert f"\n  {command} " in text
         assert hpo(command, "--help").code == 0
 
