@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from population_trials import CPU, job, results, small
+from population_trials import CPU, job, member, results, small
 
 from hpo.training.optimizers import OPTIMIZERS, Optimizer
 from hpo.training.population.retrain import retrain
