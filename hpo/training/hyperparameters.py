@@ -298,6 +298,8 @@ def _accept(name: str, value: Any, where: str, task: str) -> Any:
     known = KNOWN[name]
     if name == "loss":
         known = replace(known, options=LOSSES[task])
+    if name == "class_weights" and task == "regression":
+        known = replace(known, options=("none",))
     try:
         return known.accept(value)
     except ValueError as error:
