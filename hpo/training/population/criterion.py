@@ -64,7 +64,11 @@ class Criterion:
     def _each(self, groups: list[_Group], z: Tensor, y: Tensor, mixed: Mixed | None) -> tuple[Tensor, Tensor]:
         loss, gradient = y.new_empty(y.shape, dtype=z.dtype), torch.empty_like(z)
         for (name, smooths, mixes), places in groups:
-            smoothing, of, each = self._smoothing if smooths else None, mixed if mixes else None, loss_of(self._task, name)
+            smoothing, of, each = (
+                self._smoothing if smooths else None,
+                mixed if mixes else None,
+                loss_of(self._task, name),
+            )
             if places is None:
                 return each.stacked(z, y, smoothing, of)
             smoothing = None if smoothing is None else smoothing[places]
