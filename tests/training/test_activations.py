@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hpo.training.activations import ACTIVATIONS, FIRST_SLOPE, SLOPES, STATEFUL, prelu, rrelu
-from hpo.training.hyperparameters import KNOWN
+from hpo.training.activations import ACTIVATIONS, FIRST_SLOPE, SLOPES, prelu, rrelu
+from hpo.training.hyperparameters import KNOWN, STATEFUL
 
 Z = torch.linspace(-6, 6, 241, dtype=torch.float64)
 FAST = [name for name, activation in ACTIVATIONS.items() if activation.fast is not None]
