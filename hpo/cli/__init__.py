@@ -19,6 +19,7 @@ from hpo.errors import ConflictError, HpoError, Interrupt, StorageError, did_you
 from hpo.text import printable
 
 COMMANDS = {
+    "init": "Write a study file to begin with, also for a table of yours.",
     "run": "Search: run a study, or go on with a named one.",
     "resume": "Go on with a study; nothing has to be typed again.",
     "ls": "List the studies of a store.",

@@ -4,6 +4,7 @@ import functools
 import math
 import os
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from hpo.training import hyperparameters, spaces
 from hpo.training.hyperparameters import METRICS, Settings
 from hpo.training.warm_start import check_space, narrowed
 from hpo.trial import Job
+from hpo.values import brief
 
 if TYPE_CHECKING:
     from hpo.executors.base import Executor
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 SPACES: Final = {"default": spaces.default_space, "architecture": spaces.architecture_space}
 MAX_FOLDS: Final = 100
+_SCALES: Final = 100  # between columns, from which on networks hardly learn from them as they are
 _ARRAYS: Final = "arrays"  # what `data` is called in a study whose data came from Python
 
 
@@ -113,8 +116,11 @@ class SimpleNNObjective(Objective):
     @staticmethod
     def _check_one(setting: str, value: Any, known: Mapping[str, Any] | Sequence[str]) -> None:
         if not isinstance(value, str) or value not in known:
-            expected = f"expected one of {', '.join(map(repr, known))}: {did_you_mean(str(value), known)}"
-            raise UsageError(f"objective 'simplenn': {setting} is {value!r}, {expected}")
+            hint = did_you_mean(str(value), known)
+            expected = f"expected one of {', '.join(map(repr, known))}" + (
+                f": {hint}" if hint.startswith("did") else ""
+            )
+            raise UsageError(f"objective 'simplenn': {setting} is {brief(value)}, {expected}")
 
     @property
     def _is_table(self) -> bool:
@@ -136,7 +142,7 @@ class SimpleNNObjective(Objective):
             if given:
                 raise UsageError(f"objective 'simplenn': {next(iter(given))} is for tables; {self.data!r} is generated")
             return load_dataset(self.data, self.data_seed, self.folds)
-        if isinstance(self.data, str) and not Path(self.data).suffix:
+        if isinstance(self.data, str) and not (Path(self.data).suffix or os.path.exists(self.data)):
             self._check_one("data", self.data, DATA_SETS)  # a name with a slip in it, rather than a file
         from hpo.training.tables import TableSource
 
@@ -221,16 +227,35 @@ class SimpleNNObjective(Objective):
         return ParallelExecutor(self) if device.type == "cpu" else PopulationExecutor(self, device)
 
     def space(self, name: str = "default") -> Space | None:
-        """The space "default" or "architecture", without what a saved model fixes; None for another name."""
+        """The space "default" or "architecture", as it suits the table if there is one; None for another name.
+
+        Without what a saved model fixes.
+        """
         if name not in SPACES:
             return None
-        return SPACES[name]() if self._saved is None else narrowed(SPACES[name](), self._saved.architecture)
+        found = SPACES[name](self._facts() if self._is_table else None)
+        return found if self._saved is None else narrowed(found, self._saved.architecture)
+
+    def _facts(self) -> spaces.Facts:
+        """What the table is like."""
+        found = self.dataset
+        counts = Counter(found.y[found.train].tolist()) if found.classes else {}
+        return spaces.Facts(found.task, len(found.train), tuple(counts.values()))
 
     def check_space(self, space: Space) -> None:
-        """Raise SpaceError for a hyperparameter that is unknown, or may take values that cannot be trained."""
+        """Raise SpaceError for a hyperparameter that is unknown or may take illegal values.
+
+        Warns of a table whose columns differ much in scale where the space leaves them as they are.
+        """
         hyperparameters.check_space(space, self.dataset.task)
         if self._saved is not None:
             check_space(space, self._saved)
+        if self._is_table and "preprocessing" not in space and (ratio := self.dataset.scale_ratio) > _SCALES:
+            warnings.warn(
+                f"the columns differ in scale by a factor of {ratio:.0e}, and the space has no preprocessing: give "
+                "space.preprocessing, 'standardize' say",
+                stacklevel=3,
+            )
 
     def on_device(self, device: str) -> "SimpleNNObjective":
         """The same objective on "auto", "cpu", "cuda" or "mps"."""

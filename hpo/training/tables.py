@@ -15,6 +15,7 @@ from hpo.training.data import Dataset
 from hpo.training.reading import read_table
 from hpo.training.schema import as_frame, infer, listed, shown, text_of, to_numbers
 from hpo.training.splitting import Splitter
+from hpo.values import brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +165,8 @@ def _identity(table: Any) -> Any:
             state = path.stat()
         except FileNotFoundError:
             raise NotFoundError(f"no data file {printable(repr(str(table)))}") from None
+        except (OSError, ValueError) as error:  # a name that no file can have, a folder that may not be looked into
+            raise DataError(f"data file {printable(brief(str(table)))} cannot be read: {error}") from None
         return str(path), state.st_size, state.st_mtime_ns
     return tuple(map(_Same, table)) if isinstance(table, tuple) else _Same(table)
 

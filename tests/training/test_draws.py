@@ -30,21 +30,18 @@ def test_sizes_are_padded_to_the_next_multiple_of_16() -> None:
 def test_first_weights_scaled_by_the_root_of_the_fan_in_follow_the_uniform_distribution_of_torch_linear() -> None:
     fan_in, fan_out = 20, 500
     bound = 1 / math.sqrt(fan_in)
-    weight, bias = draws.initial(draws.trial_keys([7]), 1, draws.padded(fan_in), draws.padded(fan_out))
+    weight = draws.initial(draws.trial_keys([7]), 1, draws.padded(fan_in), draws.padded(fan_out))
     assert weight.shape == (1, 32, 512)
-    assert bias.shape == (1, 512)
-    assert weight.dtype == bias.dtype == torch.float64
-    for draw in (weight, bias):
-        assert stats.kstest(draw.flatten().numpy(), stats.uniform(-1, 2).cdf).pvalue > 0.01
-    for draw in (weight[:, :fan_in, :fan_out], bias[:, :fan_out]):  # of the true size
-        flat = (draw / math.sqrt(fan_in)).flatten().numpy()
-        assert stats.kstest(flat, stats.uniform(-bound, 2 * bound).cdf).pvalue > 0.01
+    assert weight.dtype == torch.float64
+    assert stats.kstest(weight.flatten().numpy(), stats.uniform(-1, 2).cdf).pvalue > 0.01
+    flat = (weight[:, :fan_in, :fan_out] / math.sqrt(fan_in)).flatten().numpy()  # of the true size
+    assert stats.kstest(flat, stats.uniform(-bound, 2 * bound).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("fan_in", [2, 20, 256])
 def test_scaled_first_weights_have_variance_one_third_of_one_over_fan_in(fan_in: int) -> None:
     fan_out = 40_000 // fan_in
-    drawn, _ = draws.initial(draws.trial_keys([3]), 2, draws.padded(fan_in), draws.padded(fan_out))
+    drawn = draws.initial(draws.trial_keys([3]), 2, draws.padded(fan_in), draws.padded(fan_out))
     weight = drawn[:, :fan_in, :fan_out] / math.sqrt(fan_in)
     count = weight.numel()
     # the variance of a mean of squares of U(-b, b) is 4 b^4 / 45 n
@@ -52,20 +49,17 @@ def test_scaled_first_weights_have_variance_one_third_of_one_over_fan_in(fan_in:
 
 
 def test_first_weights_are_the_draws_of_their_layer_input_by_input() -> None:
-    weight, bias = draws.initial(draws.trial_keys([8]), 4, 16, 48)
-    key = seeding.fold(torch.tensor([8]), "init", 4)
-    expected = 2 * seeding.uniform(seeding.fold(key, "weight"), 16 * 48) - 1
+    weight = draws.initial(draws.trial_keys([8]), 4, 16, 48)
+    expected = 2 * seeding.uniform(seeding.fold(torch.tensor([8]), "init", 4), 16 * 48) - 1
     assert torch.equal(weight[0], expected.reshape(16, 48))
-    assert torch.equal(bias, 2 * seeding.uniform(seeding.fold(key, "bias"), 48) - 1)
 
 
-def test_first_weights_differ_between_trials_layers_and_biases() -> None:
+def test_first_weights_differ_between_trials_layers_and_projections() -> None:
     keys = draws.trial_keys([1, 2])
-    layers = [draws.initial(keys, layer, 16, 16) for layer in range(7)]  # the output layer is number 0
-    rows = [row for weight, _ in layers for row in weight.flatten(1)]
-    assert len({tuple(row.tolist()) for row in rows}) == 14
-    firsts = {tuple(row.tolist()) for weight, bias in layers for row in (*weight[:, 0], *bias)}
-    assert len(firsts) == 28
+    names = [*range(7), *(f"projection {layer}" for layer in range(1, 7))]  # the output layer is number 0
+    rows = [row for name in names for row in draws.initial(keys, name, 16, 16).flatten(1)]
+    assert len({tuple(row.tolist()) for row in rows}) == 26
+    assert len({tuple(row[:16].tolist()) for row in rows}) == 26
 
 
 # -- a trial by itself and in company
@@ -75,14 +69,13 @@ def test_a_trial_in_a_population_draws_what_it_draws_alone() -> None:
     seeds = [5, 2**63 - 1, 0]
     keys = draws.trial_keys(seeds)
     rates, epochs = rate(0.1, 0.5, 0.7), torch.tensor([4, 0, 9])
-    weight, bias = draws.initial(keys, 1, 16, 32)
+    weight = draws.initial(keys, 1, 16, 32)
     order = draws.order(keys, epochs, 50)
     layers = draws.dropout_words(keys, epochs, 3, 50, 32)
     kept = [draws.kept(rows[:, 7:37], units, rates) for rows, units in layers]
     for k, seed in enumerate(seeds):
         alone, epoch = draws.trial_keys([seed]), int(epochs[k])
-        assert torch.equal(weight[k], draws.initial(alone, 1, 16, 32)[0][0])
-        assert torch.equal(bias[k], draws.initial(alone, 1, 16, 32)[1][0])
+        assert torch.equal(weight[k], draws.initial(alone, 1, 16, 32)[0])
         assert torch.equal(order[k], draws.order(alone, epoch, 50)[0])
         for layer, (rows, units) in enumerate(draws.dropout_words(alone, epoch, 3, 50, 20)):
             narrow = draws.kept(rows[:, 7:37], units, rates[k : k + 1])  # without the padding of others
@@ -156,3 +149,37 @@ def test_rows_and_units_draw_from_streams_of_their_own() -> None:
         key = seeding.fold(torch.tensor([7]), "dropout", 2, number)
         assert torch.equal(rows, seeding.words(key, 10).int())
         assert torch.equal(units, seeding.words(seeding.fold(key, "unit"), 10).int())
+
+
+# -- rrelu, noise, mixup
+
+
+def test_slopes_of_rrelu_are_uniform_between_an_eighth_and_a_third() -> None:
+    [words] = draws.slope_words(draws.trial_keys([1]), 0, 1, 300, 64)
+    found = draws.slopes(*words).flatten().double().numpy()
+    assert stats.kstest(found, stats.uniform(1 / 8, 1 / 3 - 1 / 8).cdf).pvalue > 0.01
+
+
+def test_noise_is_standard_normal_and_finite() -> None:
+    found = draws.noise(*draws.noise_words(draws.trial_keys([1]), 0, 2000, 32)).double().flatten()
+    assert found.isfinite().all()
+    assert stats.kstest(found.numpy(), stats.norm.cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
+def test_shares_of_mixup_are_beta(alpha: float) -> None:
+    found = draws.mixup_shares(draws.trial_keys([1, 2]), 0, torch.tensor([alpha, alpha]).double(), 2000)
+    assert found.shape == (2, 2000)
+    for row in found.numpy():
+        assert stats.kstest(row, stats.beta(alpha, alpha).cdf).pvalue > 0.01
+
+
+def test_techniques_draw_from_streams_of_their_own() -> None:
+    keys = draws.trial_keys([1])
+    words = [
+        draws.dropout_words(keys, 0, 1, 40, 20)[0],
+        draws.slope_words(keys, 0, 1, 40, 20)[0],
+        draws.noise_words(keys, 0, 40, 20),
+        draws.noise_words(keys, 1, 40, 20),
+    ]
+    assert len({tuple(each[0].tolist()) for rows_and_units in words for each in rows_and_units}) == 8

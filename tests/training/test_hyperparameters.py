@@ -9,7 +9,7 @@ import torch
 from hpo.domains import Choice, Float, Int
 from hpo.errors import SpaceError
 from hpo.space import Space
-from hpo.training.hyperparameters import KNOWN, OPTIMIZERS, PADDED_WIDTHS, Settings, check_space, complete
+from hpo.training.hyperparameters import KNOWN, PADDED_WIDTHS, Settings, check_space, complete
 from hpo.training.spaces import architecture_space, default_space
 
 SPACES = {"default": default_space(), "architecture": architecture_space()}
@@ -19,16 +19,40 @@ def test_an_empty_configuration_is_the_defaults() -> None:
     assert complete({}) == Settings(
         widths=(64, 64),
         activations=("relu", "relu"),
+        preprocessing="none",
+        clip_outliers=False,
+        pca_components=0,
+        augmentation="none",
+        noise_std=0.1,
+        mixup_alpha=0.2,
+        class_weights="none",
+        normalization="none",
+        residual=False,
         dropout=0.0,
+        initialization="he_uniform",
+        init_scale=0.05,
+        loss="cross_entropy",
+        label_smoothing=0.0,
+        l1=0.0,
+        l2=0.0,
         optimizer="adam",
         learning_rate=0.01,
         momentum=0.9,
         beta1=0.9,
         beta2=0.999,
         alpha=0.99,
+        rho=0.9,
         eps=1e-8,
         weight_decay=0.0,
+        schedule="constant",
+        step_size=5,
+        gamma=0.5,
+        warmup_epochs=3,
+        clip_norm=0.0,
+        clip_value=0.0,
         batch_size=32,
+        early_stopping=False,
+        patience=5,
     )
 
 
@@ -39,6 +63,7 @@ def test_optimizers_own_defaults_are_those_of_torch() -> None:
         assert (settings.beta1, settings.beta2, settings.eps) == (*adam["betas"], adam["eps"])
     rmsprop = torch.optim.RMSprop(nothing).defaults
     assert (settings.alpha, settings.eps) == (rmsprop["alpha"], rmsprop["eps"])
+    assert settings.rho == torch.optim.Adadelta(nothing).defaults["rho"]
 
 
 def test_every_default_is_legal() -> None:
@@ -60,7 +85,7 @@ def test_numpy_scalars_become_plain_numbers() -> None:
 
 
 def test_shares_may_be_anything_from_0_to_just_below_1() -> None:
-    for name in ("momentum", "beta1", "beta2", "alpha"):
+    for name in ("momentum", "beta1", "beta2", "alpha", "rho"):
         for value in (0, 1 - 2**-53):
             found = getattr(complete({name: value}), name)
             assert found == value
@@ -94,6 +119,17 @@ ILLEGAL: list[tuple[str, Any, str]] = [
     ("eps", None, "found None"),
     ("weight_decay", -1e-9, "found -1e-09"),
     ("batch_size", 0, "found 0 .int., expected an integer >= 1"),
+    ("batch_size", 2.0, "found 2.0 .float."),
+    ("normalization", "group", "found 'group' .str., expected one of 'none', 'batch'"),
+    ("residual", 1, "found 1 .int., expected one of False, True"),
+    ("early_stopping", "yes", "found 'yes' .str., expected one of False, True"),
+    ("loss", "mae", "found 'mae' .str., expected one of 'cross_entropy', 'hinge', 'mse'"),
+    ("label_smoothing", 0.95, "found 0.95 .float., expected a number >= 0 and <= 0.9"),
+    ("mixup_alpha", 0.0, "found 0.0 .float., expected a number >= 0.001 and <= 1000"),
+    ("gamma", 1.5, "found 1.5 .float., expected a number > 0 and <= 1"),
+    ("patience", 0, "found 0 .int., expected an integer >= 1"),
+    ("clip_norm", -1.0, "found -1.0 .float., expected a number >= 0"),
+    ("pca_components", -1, "found -1 .int., expected an integer >= 0"),
 ]
 
 
@@ -101,6 +137,17 @@ ILLEGAL: list[tuple[str, Any, str]] = [
 def test_an_illegal_value_is_refused_with_found_and_expected(name: str, value: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=f"hyperparameter '{name}': {message}"):
         complete({name: value})
+
+
+def test_a_regression_has_losses_of_its_own_and_no_classes_to_weigh() -> None:
+    settings = complete({}, "regression")
+    assert (settings.loss, settings.class_weights) == ("mse", "none")
+    assert complete({"loss": "huber"}, "regression").loss == "huber"
+    for params in ({"loss": "hinge"}, {"class_weights": "balanced"}):
+        with pytest.raises(SpaceError, match="expected one of '(mse', 'mae', 'huber|none)'"):
+            complete(params, "regression")
+        with pytest.raises(SpaceError, match="an option: found"):
+            check_space(Space({name: [value, "none"] for name, value in params.items()}), "regression")
 
 
 BAD_DOMAINS: list[tuple[str, Any, str]] = [
@@ -171,7 +218,7 @@ def test_our_spaces_have_a_default_for_everything(name: str) -> None:
 
 def test_momentum_is_searched_only_where_it_is_used() -> None:
     space = default_space()
-    active = {o for o in OPTIMIZERS if space.is_active("momentum", {"optimizer": o})}
+    active = {o for o in KNOWN["optimizer"].options if space.is_active("momentum", {"optimizer": o})}
     assert active == {"momentum", "nesterov"}
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +14,14 @@ from torch.nn import functional
 from hpo import seeding
 from hpo.objective import Step
 from hpo.training.data import Data, Part, load_data
-from hpo.training.hyperparameters import OPTIMIZERS, complete
+from hpo.training.hyperparameters import KNOWN, complete
+from hpo.training.losses import loss_of
+from hpo.training.metrics import METRICS
 from hpo.training.model import SimpleNN
 from hpo.training.solo import SoloRun, evaluate, train_and_evaluate
 
 SEED = 123
+OPTIMIZERS = [str(name) for name in KNOWN["optimizer"].options]
 HAND_MADE: dict[str, Any] = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.01, weight_decay=0.001),
     "momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.8, weight_decay=0.001),
@@ -25,6 +29,8 @@ HAND_MADE: dict[str, Any] = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.001),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.001),
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, weight_decay=0.001),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.01, weight_decay=0.001, eps=1e-8),
+    "adadelta": lambda p: torch.optim.Adadelta(p, lr=0.01, weight_decay=0.001, eps=1e-8),
 }
 ADAM: list[tuple[dict[str, float], dict[str, Any]]] = [  # our names, torch's
     ({"beta1": 0.5}, {"betas": (0.5, 0.999)}),
@@ -40,10 +46,13 @@ RMSPROP: list[dict[str, Any]] = [
     {"eps": 1e-2},
     {"alpha": 0.8, "eps": 1e-3},
 ]
+ADADELTA: list[dict[str, Any]] = [{"rho": 0.5, "eps": 1e-8}, {"rho": 0.9, "eps": 1e-2}]
 OWN_SETTINGS: list[tuple[str, dict[str, float], Any]] = [
     *(("adam", ours, partial(torch.optim.Adam, lr=0.01, weight_decay=0.001, **theirs)) for ours, theirs in ADAM),
     *(("adamw", ours, partial(torch.optim.AdamW, lr=0.01, weight_decay=0.001, **theirs)) for ours, theirs in ADAM),
     *(("rmsprop", own, partial(torch.optim.RMSprop, lr=0.01, weight_decay=0.001, **own)) for own in RMSPROP),
+    *(("adadelta", own, partial(torch.optim.Adadelta, lr=0.01, weight_decay=0.001, **own)) for own in ADADELTA),
+    ("adagrad", {"eps": 1e-2}, partial(torch.optim.Adagrad, lr=0.01, weight_decay=0.001, eps=1e-2)),
 ]
 READ: dict[str, set[str]] = {  # which of its own settings an optimizer reads
     "sgd": set(),
@@ -52,6 +61,8 @@ READ: dict[str, set[str]] = {  # which of its own settings an optimizer reads
     "adam": {"beta1", "beta2", "eps"},
     "adamw": {"beta1", "beta2", "eps"},
     "rmsprop": {"alpha", "eps"},
+    "adagrad": {"eps"},
+    "adadelta": {"rho", "eps"},
 }
 
 
@@ -83,6 +94,21 @@ def params(optimizer: str, **more: Any) -> dict[str, Any]:
     return {"optimizer": optimizer, **fixed, **more}
 
 
+def run_of(wanted: dict[str, Any], data: Data, seed: int = SEED) -> SoloRun:
+    """A run of at most 30 epochs."""
+    return SoloRun(complete(wanted), data, seed, 30)
+
+
+def linear(model: SimpleNN) -> list[nn.Module]:
+    """Its linear layers, the last one last."""
+    return [*(hidden.linear for hidden in model.hidden), model.output]
+
+
+def without_health(steps: list[Step]) -> list[Step]:
+    """It is measured where an evaluation ends, not in between."""
+    return [replace(step, health={}) for step in steps]
+
+
 def weights(model: nn.Module) -> list[Tensor]:
     return [p.detach() for p in model.parameters()]
 
@@ -101,7 +127,7 @@ def close(ours: nn.Module, theirs: nn.Module) -> bool:
 def train_by_hand(make: Any, exact: Data) -> tuple[nn.Module, list[float]]:
     """Three epochs of the network of `params`, without anything of ours but its first weights and the order of rows."""
     start = SimpleNN(20, 2, complete(params("sgd")), SEED, torch.float64)
-    first, second, last = copy.deepcopy(start.layers)
+    first, second, last = copy.deepcopy(linear(start))
     net = nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), last)
     hand = make(net.parameters())
     losses = []
@@ -141,7 +167,7 @@ def test_an_optimizers_own_settings_are_those_of_torch(
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_settings_of_other_optimizers_change_nothing(optimizer: str, exact: Data) -> None:
     usual, _ = train_and_evaluate(params(optimizer), exact, SEED, 1)
-    for name in ("momentum", "beta1", "beta2", "alpha", "eps"):
+    for name in ("momentum", "beta1", "beta2", "alpha", "rho", "eps"):
         model, _ = train_and_evaluate(params(optimizer, **{name: 0.25}), exact, SEED, 1)
         assert same(model, usual) == (name not in READ[optimizer])
 
@@ -153,7 +179,7 @@ def test_training_with_dropout_equals_a_hand_written_loop_with_the_same_draws(
     rate = 0.3
     shape = {"width_1": widths[0], "width_2": widths[1]}
     model = SimpleNN(20, 2, complete(params("sgd", **shape)), SEED, torch.float64)
-    first, second, last = model.layers
+    first, second, last = linear(model)
     hand = HAND_MADE["sgd"](model.parameters())
     key = torch.tensor([SEED])
 
@@ -180,12 +206,15 @@ def test_training_with_dropout_equals_a_hand_written_loop_with_the_same_draws(
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_resumed_training_equals_uninterrupted_training(optimizer: str, data: Data) -> None:
-    settings = complete(params(optimizer, dropout=0.4, batch_size=96))  # the last batch has 32 rows
-    parts, whole = SoloRun(settings, data, SEED), SoloRun(settings, data, SEED)
+    wanted = params(optimizer, dropout=0.4, batch_size=96)  # the last batch has 32 rows
+    parts, whole = run_of(wanted, data), run_of(wanted, data)
     steps: list[Step] = []
     for target in (3, 3, 2, 5, 9):  # those already reached train nothing
         steps += parts.advance(target)
-    assert steps == list(whole.advance(9))
+    through = list(whole.advance(9))
+    assert without_health(steps) == without_health(through)
+    assert [bool(step.health) for step in steps] == [step.epoch in (3, 5, 9) for step in steps]
+    assert steps[-1] == through[-1]
     assert [step.epoch for step in steps] == list(range(1, 10))
     assert same(parts.model, whole.model)
     states = (run.optimizer.state_dict()["state"].values() for run in (parts, whole))
@@ -196,8 +225,7 @@ def test_resumed_training_equals_uninterrupted_training(optimizer: str, data: Da
 
 
 def test_a_trial_left_between_two_epochs_goes_on_exactly(data: Data) -> None:
-    settings = complete(params("adam", dropout=0.2))
-    left, whole = SoloRun(settings, data, SEED), SoloRun(settings, data, SEED)
+    left, whole = (run_of(params("adam", dropout=0.2), data) for _ in range(2))
     steps = left.advance(4)
     first = next(steps)
     steps.close()  # type: ignore[attr-defined]
@@ -210,13 +238,13 @@ def test_a_trial_does_not_depend_on_other_trials_or_on_torchs_seed(data: Data) -
     with torch.random.fork_rng():
         torch.manual_seed(99)
         before = torch.random.get_rng_state()
-        run = SoloRun(complete(wanted), data, SEED)
+        run = run_of(wanted, data)
         steps: list[Step] = []
         for epoch in range(1, 4):
             train_and_evaluate(params("adam", dropout=0.1), data, epoch, 1)
             steps += run.advance(epoch)
         assert torch.equal(torch.random.get_rng_state(), before)
-    assert steps == alone
+    assert without_health(steps) == without_health(alone)
 
 
 def test_another_seed_is_another_trial(data: Data) -> None:
@@ -225,21 +253,22 @@ def test_another_seed_is_another_trial(data: Data) -> None:
 
 
 def test_dropout_is_off_in_evaluation_and_keeps_the_expected_activation(data: Data) -> None:
-    run = SoloRun(complete(params("sgd", dropout=0.5)), data, SEED)
-    assert evaluate(run.model, data.validation) == evaluate(run.model, data.validation)
-    masks = [mask for step in run._masks([32] * 25) for mask in step or ()]
+    run, rows = run_of(params("sgd", dropout=0.5), data), loss_of("classification", "cross_entropy").rows
+    first, second = (evaluate(run.model, data, data.validation, rows, METRICS["accuracy"]) for _ in range(2))
+    assert first == second
+    masks = [mask for step in run._draws([32] * 25) for mask in step.masks or ()]
     assert [mask.shape for mask in masks] == [(32, 16)] * 50  # two layers
     assert set(torch.stack(masks).flatten().tolist()) == {0.0, 2.0}
     assert float(torch.stack(masks).mean()) == pytest.approx(1, abs=0.04)  # 25600 draws, 4 standard errors: 0.025
 
 
 def test_without_dropout_there_are_no_masks(data: Data) -> None:
-    assert list(SoloRun(complete(params("sgd")), data, SEED)._masks([32, 8])) == [None, None]
+    assert [step.masks for step in run_of(params("sgd"), data)._draws([32, 8])] == [None, None]
 
 
 def test_a_narrower_network_drops_what_a_wider_one_drops_in_its_first_units(data: Data) -> None:
-    runs = [SoloRun(complete(params("sgd", dropout=0.5, width=width, width_2=33)), data, SEED) for width in (5, 17, 64)]
-    steps = [[step or [] for step in run._masks([32] * 3 + [4])] for run in runs]
+    runs = [run_of(params("sgd", dropout=0.5, width=width, width_2=33), data) for width in (5, 17, 64)]
+    steps = [[step.masks or [] for step in run._draws([32] * 3 + [4])] for run in runs]
     for five, seventeen, whole in zip(*steps, strict=True):
         assert torch.equal(five[0], whole[0][:, :5])
         assert torch.equal(seventeen[0], whole[0][:, :17])
@@ -248,10 +277,10 @@ def test_a_narrower_network_drops_what_a_wider_one_drops_in_its_first_units(data
 
 
 def test_every_epoch_and_step_has_masks_of_its_own(data: Data) -> None:
-    run = SoloRun(complete(params("sgd", dropout=0.5)), data, SEED)
+    run = run_of(params("sgd", dropout=0.5), data)
     masks = []
     for run.epoch in range(3):
-        masks += [mask for step in run._masks([32] * 4) for mask in step or ()]
+        masks += [mask for step in run._draws([32] * 4) for mask in step.masks or ()]
     assert len({tuple(mask.flatten().tolist()) for mask in masks}) == len(masks) == 3 * 4 * 2
 
 
@@ -279,13 +308,13 @@ def test_extreme_settings_diverge_or_train_but_never_raise(optimizer: str, exact
 
 
 def test_online_training_takes_one_row_a_step(exact: Data) -> None:
-    run = SoloRun(complete(params("adam", batch_size=1, width=4)), exact, SEED)
+    run = run_of(params("adam", batch_size=1, width=4), exact)
     list(run.advance(1))
     assert {float(state["step"]) for state in run.optimizer.state.values()} == {100.0}
 
 
 def test_a_diverging_trial_ends_with_a_non_finite_value(data: Data) -> None:
-    run = SoloRun(complete({"optimizer": "sgd", "learning_rate": 1e6}), data, SEED)
+    run = run_of({"optimizer": "sgd", "learning_rate": 1e6}, data)
     steps = list(run.advance(30))
     assert math.isnan(steps[-1].value)
     assert math.isnan(steps[-1].metrics["accuracy"])
@@ -307,15 +336,15 @@ def test_training_uses_one_thread_and_gives_the_others_back(data: Data, monkeypa
     seen = []
     forward = SimpleNN.forward
 
-    def spy(self: SimpleNN, x: Tensor, masks: Any = None) -> Tensor:
+    def spy(self: SimpleNN, x: Tensor, drawn: Any = None) -> Tensor:
         seen.append(torch.get_num_threads())
-        return forward(self, x, masks)
+        return forward(self, x, drawn)
 
     monkeypatch.setattr(SimpleNN, "forward", spy)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        for _ in SoloRun(complete(params("sgd")), data, SEED).advance(2):
+        for _ in run_of(params("sgd"), data).advance(2):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

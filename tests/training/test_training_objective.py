@@ -30,7 +30,7 @@ def test_it_is_registered_under_its_name() -> None:
 
 def test_it_describes_itself_as_json() -> None:
     text = json.dumps(SimpleNNObjective(data="moons", data_seed=3).describe())
-    assert json.loads(text) == {"name": "simplenn", "data": "moons", "data_seed": 3, "metric": "accuracy"}
+    assert json.loads(text) == {"name": "simplenn", "data": "moons", "data_seed": 3, "metric": "accuracy", "folds": 1}
 
 
 def test_accuracy_is_maximised_over_30_epochs() -> None:
@@ -42,8 +42,12 @@ def test_accuracy_is_maximised_over_30_epochs() -> None:
     ("settings", "message"),
     [
         ({"data": "spiral"}, "data is 'spiral', expected one of .*: did you mean 'spirals'"),
-        ({"data": ["moons"]}, "data is .'moons'."),
-        ({"metric": "acuracy"}, "metric is 'acuracy', expected one of 'accuracy': did you mean 'accuracy'"),
+        ({"metric": "acuracy"}, "metric is 'acuracy', expected one of 'accuracy', .*: did you mean 'accuracy'"),
+        ({"metric": "rmse"}, "metric is 'rmse', expected one of 'accuracy', 'balanced_accuracy'"),
+        ({"data": "line", "metric": "accuracy"}, "metric is 'accuracy', expected one of 'rmse', 'mae', 'r2'"),
+        ({"folds": 0}, "folds is 0 .int., expected an integer in .1, 100"),
+        ({"folds": 2.0}, "folds is 2.0 .float."),
+        ({"target": "price"}, "target is for tables; 'classification' is generated"),
         ({"data_seed": -1}, "data_seed is -1 .int., expected an integer in .0, 2"),
         ({"data_seed": 1.0}, "data_seed is 1.0 .float."),
         ({"data_seed": True}, "data_seed is True .bool."),
@@ -82,6 +86,23 @@ def test_test_accuracy_equals_what_the_same_trained_model_scores_by_hand() -> No
 def test_the_test_result_of_a_diverged_trial_is_nan() -> None:
     result = SimpleNNObjective().test(job({"optimizer": "sgd", "learning_rate": 1e6}, target=20))
     assert all(map(math.isnan, [*result.metrics.values(), result.low, result.high]))
+
+
+@pytest.mark.parametrize(("metric", "direction"), [("rmse", "minimize"), ("r2", "maximize")])
+def test_the_metric_gives_the_direction(metric: str, direction: str) -> None:
+    objective = SimpleNNObjective(data="line", metric=metric)
+    assert objective.direction == direction
+    assert SimpleNNObjective(data="line").direction == "minimize"
+
+
+def test_each_trial_trains_on_inputs_prepared_its_way_and_alike_ones_share_them() -> None:
+    objective = SimpleNNObjective()
+    one, same, other = (
+        objective.members(job({"preprocessing": name, "width": width}))[0].data
+        for name, width in (("standardize", 8), ("standardize", 16), ("whiten", 8))
+    )
+    assert one is same
+    assert one is not other
 
 
 def test_studies_of_the_same_data_share_its_test_part() -> None:

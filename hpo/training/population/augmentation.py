@@ -31,6 +31,7 @@ class Augmentation:
         columns = setting_columns(settings)
         noisy = torch.tensor([[each.augmentation == "gaussian_noise"] for each in settings], device="cpu")  # (K, 1)
         self._mixes = torch.tensor([each.augmentation == "mixup" for each in settings], device="cpu")  # (K,)
+        self._mixing = self._mixes[:, None, None].to(like.device)  # (K, 1, 1)
         std = columns["noise_std"] * noisy
         self._std = std[:, None].to(like) if std.any() else None  # (K, 1, 1)
         self._alphas = columns["mixup_alpha"][:, 0]  # (K,)
@@ -60,7 +61,8 @@ class Augmentation:
             if shares is None:
                 return x, y, None
             share = shares[:, step, None, None]  # (K, 1, 1)
-            return x * share + _next(x, rows, 1) * (1 - share), y, (_next(y, rows, 2), share)
+            mixed = x * share + _next(x, rows, 1) * (1 - share)
+            return torch.where(self._mixing, mixed, x), y, (_next(y, rows, 2), share)
 
         return augment
 

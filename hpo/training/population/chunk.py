@@ -189,5 +189,7 @@ class Chunk:
 
 
 def _order(settings: Settings) -> tuple[object, ...]:
-    """Sorts the deepest first, then by family, then by norm and activations."""
-    return *family_of(settings), settings.normalization, settings.activations
+    """Sorts the deepest first, then so that the dearest kernels have long runs: norms, activations, else families."""
+    depth, *family = family_of(settings)
+    kinds = settings.normalization, settings.activations
+    return (depth, *family, *kinds) if settings.is_plain else (depth, *kinds, *family)

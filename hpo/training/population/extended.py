@@ -3,17 +3,15 @@
 It computes for K trials at once what `hpo.training.model.SimpleNN` computes for one. Trials without any of these
 never share a chunk with them, and keep the faster `Network`, whose backward pass is written out.
 
-On small networks the time of a step is the number of calls. So trials that want the same norm, or the same kind of
-activation, are brought together by a permutation, and where a formula has a neutral element for those that want
-nothing, it serves all.
+On small networks the time of a step is the number of calls. So where a formula has a neutral element for trials that
+want nothing, it serves all; what only some want is computed for runs of neighbours.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -23,6 +21,7 @@ from hpo.training.activations import ACTIVATIONS, LEAK, prelu, rrelu
 from hpo.training.hyperparameters import Settings
 from hpo.training.model import projected
 from hpo.training.population.layout import Layout
+from hpo.training.population.network import runs
 from hpo.training.population.norms import EPS, local_response, neighbours, over_rows, over_units
 from hpo.training.population.randomness import StackedDraws
 
@@ -30,65 +29,22 @@ _MOMENTUM: Final = 0.1  # of running statistics, torch's default
 _BENT: Final = {"relu": 0.0, "leaky_relu": LEAK, "prelu": 0.0}  # linear above and below zero, with a slope a trial
 
 
-class _Permute(torch.autograd.Function):
-    """Trials in another order; on the way back, in the old one."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
-        ctx.back = back
-        return x.index_select(0, order)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return gradients[0].index_select(0, ctx.back), None, None
-
-
-class _Groups:
-    """Trials brought together by what they want.
+class _Runs:
+    """Neighbours that want the same.
 
     Args:
         kinds: what each of k trials wants.
-        device: of the trials.
-
     """
 
-    def __init__(self, kinds: Sequence[str], device: torch.device) -> None:
-        names = sorted(set(kinds))
-        members = {name: [k for k, kind in enumerate(kinds) if kind == name] for name in names}
-        order = [k for some in members.values() for k in some]
-        self._sizes = [len(some) for some in members.values()]
-        self._places: dict[str, slice | Tensor] = {}
-        for name, some in members.items():
-            together = some[-1] - some[0] + 1 == len(some)
-            self._places[name] = slice(some[0], some[-1] + 1) if together else torch.tensor(some, device=device)
-        self._orders: tuple[Tensor, Tensor] | None = None
-        if order != list(range(len(kinds))):
-            there = torch.tensor(order, device=device)
-            self._orders = there, there.argsort()
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self._runs = [(kinds[start], slice(start, end)) for start, end in runs(kinds)]
+        self._sizes = [some.stop - some.start for _, some in self._runs]
 
-    def of(self, name: str, x: Tensor) -> Tensor:
-        """The part of a kind's trials: (k, ...) -> (b, ...); a view where they are neighbours."""
-        place = self._places[name]
-        return x[place] if isinstance(place, slice) else x.index_select(0, place)
-
-    def lerp(self, name: str, x: Tensor, new: Tensor, share: float) -> None:
-        """Move a kind's trials by a share towards new values, in place."""
-        place = self._places[name]
-        if isinstance(place, slice):
-            x[place].lerp_(new, share)
-        else:
-            x.index_copy_(0, place, x.index_select(0, place).lerp_(new, share))
-
-    def apply(self, x: Tensor, functions: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
-        """Each kind's function on its trials: (k, R, n) -> (k, R, n)."""
-        if self._orders is not None:
-            x = _Permute.apply(x, *self._orders)  # type: ignore[no-untyped-call]
+    def apply(self, x: Tensor, functions: Mapping[str, Callable[[Tensor, slice], Tensor]]) -> Tensor:
+        """Each kind's function on its runs, given which trials they are: (k, R, n) -> (k, R, n)."""
         parts = torch.split(x, self._sizes) if len(self._sizes) > 1 else (x,)
-        done = [functions[name](part) for name, part in zip(self._places, parts, strict=True)]
-        x = torch.cat(done) if len(done) > 1 else done[0]
-        if self._orders is not None:
-            x = _Permute.apply(x, *reversed(self._orders))  # type: ignore[no-untyped-call]
-        return x
+        done = [functions[name](part, some) for part, (name, some) in zip(parts, self._runs, strict=True)]
+        return torch.cat(done) if len(done) > 1 else done[0]
 
 
 @dataclass(frozen=True)
@@ -104,15 +60,15 @@ class _Layer:
         bias: (k, 1, width).
         mask: 1 for true units and 0 for padded ones, (k, 1, width).
         widths: true units, (k, 1, 1).
-        norms: trials by normalization.
-        bends: trials by activation; those of _BENT are one kind, "bent".
+        norms: runs of a normalization.
+        bends: runs of an activation; those of _BENT are one kind, "bent".
         gain: of batch, layer and weight normalization, (k, 1, width).
         shift: of batch and layer normalization, likewise.
         mean: running, of batch normalization, likewise.
         variance: running, likewise.
         neighbours: of local response, 1 / size for units in each other's window, (width, width).
         slope: of prelu below zero, (k, 1, 1).
-        fixed_slope: of the "bent" trials without prelu, (b, 1, 1), else 0.
+        fixed_slope: of "bent" trials without prelu, (k, 1, 1), else 0.
         learns_slope: 1 for those with prelu, likewise.
         skips: 1 for trials whose skip is the input itself, (k, 1, 1); None without.
         projection: of skips, (k, fan_in, width), and 1 for trials that have it, (k, 1, 1); None without.
@@ -125,8 +81,8 @@ class _Layer:
     bias: Tensor
     mask: Tensor
     widths: Tensor
-    norms: _Groups
-    bends: _Groups
+    norms: _Runs
+    bends: _Runs
     gain: Tensor
     shift: Tensor
     mean: Tensor
@@ -153,62 +109,68 @@ class _Layer:
             y = torch.addcmul(y, torch.bmm(x, weight), there)
         return activated.detach(), y
 
-    def _normalizers(self, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        def batch(z: Tensor) -> Tensor:
-            return self._batch_norm(z, None if drawn is None else drawn.rows)
+    def _normalizers(self, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor, slice], Tensor]]:
+        def batch(z: Tensor, some: slice) -> Tensor:
+            return self._batch_norm(z, some, None if drawn is None else drawn.rows)
 
-        def layer(z: Tensor) -> Tensor:
-            of = functools.partial(self.norms.of, "layer")
-            return torch.addcmul(of(self.shift), over_units(z, of(self.mask), of(self.widths)), of(self.gain))
+        def layer(z: Tensor, some: slice) -> Tensor:
+            return torch.addcmul(self.shift[some], over_units(z, self.mask[some], self.widths[some]), self.gain[some])
+
+        def response(z: Tensor, some: slice) -> Tensor:
+            return local_response(z, self.neighbours.expand(len(z), -1, -1))
 
         return {
             "none": _same,
             "batch": batch,
             "layer": layer,
             "weight": self._weight_norm,
-            "local_response": self._local_response,
+            "local_response": response,
         }
 
-    def _batch_norm(self, z: Tensor, rows: int | None) -> Tensor:
+    def _batch_norm(self, z: Tensor, some: slice, rows: int | None) -> Tensor:
         """Batch normalization over the true `rows` of a batch; None: by the running statistics."""
-        of = functools.partial(self.norms.of, "batch")
+        gain, shift, running_mean, running_variance = (
+            each[some] for each in (self.gain, self.shift, self.mean, self.variance)
+        )
         if rows is None:
-            scale = of(self.gain) * (of(self.variance) + EPS).rsqrt()
-            return torch.addcmul(of(self.shift), z - of(self.mean), scale)
+            return torch.addcmul(shift, z - running_mean, gain * (running_variance + EPS).rsqrt())
         y, mean, variance = over_rows(z, rows)
         if rows > 1:
-            self.norms.lerp("batch", self.mean, mean, _MOMENTUM)
-            self.norms.lerp("batch", self.variance, variance * (rows / (rows - 1)), _MOMENTUM)
-        return torch.addcmul(of(self.shift), y, of(self.gain))
+            running_mean.lerp_(mean, _MOMENTUM)
+            running_variance.lerp_(variance * (rows / (rows - 1)), _MOMENTUM)
+        return torch.addcmul(shift, y, gain)
 
-    def _weight_norm(self, z: Tensor) -> Tensor:
+    def _weight_norm(self, z: Tensor, some: slice) -> Tensor:
         """With x w + b given, x (gain * w / |w|) + b, the length being that of a unit's weights."""
-        of = functools.partial(self.norms.of, "weight")
-        padding = 1 - of(self.mask)  # padded units have no length
-        length = (of(self.weight).square().sum(dim=1, keepdim=True) + padding).sqrt()
-        scale, bias = of(self.gain) / length, of(self.bias)
+        padding = 1 - self.mask[some]  # padded units have no length
+        length = (self.weight[some].square().sum(dim=1, keepdim=True) + padding).sqrt()
+        scale, bias = self.gain[some] / length, self.bias[some]
         return torch.addcmul(bias - bias * scale, z, scale)
 
-    def _local_response(self, z: Tensor) -> Tensor:
-        return local_response(z, self.neighbours.expand(len(z), -1, -1))
+    def _activations(self, number: int, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor, slice], Tensor]]:
+        slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number]
 
-    def _activations(self, number: int, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor], Tensor]]:
-        def bent(z: Tensor) -> Tensor:
-            return prelu(z, self.fixed_slope + self.bends.of("bent", self.slope) * self.learns_slope)
+        def bent(z: Tensor, some: slice) -> Tensor:
+            return prelu(z, self.fixed_slope[some] + self.slope[some] * self.learns_slope[some])
 
-        def random(z: Tensor) -> Tensor:
-            drawn_slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number]
-            return rrelu(z, None if drawn_slopes is None else self.bends.of("rrelu", drawn_slopes))
+        def random(z: Tensor, some: slice) -> Tensor:
+            return rrelu(z, None if slopes is None else slopes[some])
 
-        def sigmoid(z: Tensor) -> Tensor:
-            return torch.sigmoid(z) * self.bends.of("sigmoid", self.mask)  # sigmoid(0) is not 0
+        def sigmoid(z: Tensor, some: slice) -> Tensor:
+            return torch.sigmoid(z) * self.mask[some]  # sigmoid(0) is not 0
 
-        own = {"bent": bent, "rrelu": random, "sigmoid": sigmoid}
-        return {name: activation.function for name, activation in ACTIVATIONS.items()} | own
+        return _SMOOTH | {"bent": bent, "rrelu": random, "sigmoid": sigmoid}
 
 
-def _same(z: Tensor) -> Tensor:
+def _same(z: Tensor, _: slice) -> Tensor:
     return z
+
+
+def _smooth(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor, slice], Tensor]:
+    return lambda z, _: function(z)
+
+
+_SMOOTH: Final = {name: _smooth(activation.function) for name, activation in ACTIVATIONS.items()}
 
 
 def _fit(x: Tensor, width: int) -> Tensor:
@@ -300,7 +262,7 @@ class ExtendedNetwork:
         affine = "batch" in norms or "layer" in norms
         projects = [number in projected(each, self.layout.n_inputs) for each in settings]
         skips = [each.residual and not projecting for each, projecting in zip(settings, projects, strict=True)]
-        bent, nothing = [name for name in names if name in _BENT], like.new_empty(0)
+        nothing = like.new_empty(0)
         mean = variance = nothing
         if "batch" in norms:
             running = statistics[every, 2 * width * (number - 1) : 2 * width * number][:, None]
@@ -315,16 +277,16 @@ class ExtendedNetwork:
             bias=self._leaf(block.biases_of, every),
             mask=mask,
             widths=widths.to(like),
-            norms=_Groups(norms, like.device),
-            bends=_Groups(["bent" if name in _BENT else name for name in names], like.device),
+            norms=_Runs(norms),
+            bends=_Runs(["bent" if name in _BENT else name for name in names]),
             gain=self._leaf(block.gains_of, every) if affine or "weight" in norms else nothing,
             shift=self._leaf(block.shifts_of, every) if affine else nothing,
             mean=mean,
             variance=variance,
             neighbours=neighbours(width).to(like) if "local_response" in norms else nothing,
             slope=self._leaf(block.slopes_of, every) if "prelu" in names else column([0.0] * len(names)),
-            fixed_slope=column([_BENT[name] for name in bent]),
-            learns_slope=column([name == "prelu" for name in bent]),
+            fixed_slope=column([_BENT.get(name, 0.0) for name in names]),
+            learns_slope=column([name == "prelu" for name in names]),
             skips=column(skips) if any(skips) else None,
             projection=(self._leaf(block.projections_of, every), column(projects)) if any(projects) else None,
             outputs=outputs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -230,8 +230,8 @@ class Layout:
         rows, norm = row[None], settings.normalization
         for number in (*range(1, len(settings.widths) + 1), 0):
             block, (fan_in, fan_out) = self.block(number), self.fans(settings, number)
-            layer = model.hidden[number - 1] if number else None
-            linear = model.output if layer is None else layer.linear
+            layer: Any = model.hidden[number - 1] if number else None  # torch does not know what its modules have
+            linear: Any = model.output if layer is None else layer.linear
             weight = block.weights_of(rows)[0, :fan_in, :fan_out].T
             yield linear.bias, block.biases_of(rows)[0, :fan_out]
             if layer is None or norm != "weight":
@@ -245,7 +245,8 @@ class Layout:
                 yield layer.norm.weight, block.gains_of(rows)[0, :fan_out]
                 yield layer.norm.bias, block.shifts_of(rows)[0, :fan_out]
             if norm == "batch":
-                means, variances = statistics[2 * self.width * (number - 1) :][: 2 * self.width].split(self.width)
+                first = 2 * self.width * (number - 1)
+                means, variances = torch.split(statistics[first : first + 2 * self.width], self.width)
                 yield from ((layer.norm.running_mean, means[:fan_out]), (layer.norm.running_var, variances[:fan_out]))
             if settings.activations[number - 1] == "prelu":
                 yield layer.activation.weight, block.slopes_of(rows)[0]

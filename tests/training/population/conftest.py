@@ -1,12 +1,9 @@
 """Executors for the tests of the engine."""
 
 import pytest
-from population_trials import CPU, small
+from population_trials import CPU, Small
 
-from hpo.training.objective import SimpleNNObjective
 from hpo.training.population.executor import PopulationExecutor
-
-DATA = small(97)
 
 
 @pytest.fixture
@@ -15,7 +12,7 @@ def make():
     made = []
 
     def executor(**settings):
-        made.append(PopulationExecutor(SimpleNNObjective(), DATA, CPU, **settings))
+        made.append(PopulationExecutor(Small(), CPU, **settings))
         return made[-1]
 
     yield executor

@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from population_trials import CPU, content, drain, job, member, results, small
+from population_trials import CPU, Small, chunk, content, drain, job, member, results
 
-from hpo.training.objective import SimpleNNObjective
 from hpo.training.population import chunk as chunk_module
-from hpo.training.population.chunk import Chunk
 from hpo.training.population.executor import PopulationExecutor
-from hpo.training.population.inputs import Inputs
+from hpo.training.population.member import Member
 from hpo.training.population.paused import Paused
 from hpo.trial import Outcome, Progress, State
-
-DATA = small(97)
-
 
 JOBS = [job(number) for number in range(14)]
 
@@ -28,7 +23,7 @@ def alone():
     """Every job's result in an executor of its own."""
     found = {}
     for each in JOBS:
-        executor = PopulationExecutor(SimpleNNObjective(), DATA, CPU, threads=1)
+        executor = PopulationExecutor(Small(), CPU, threads=1)
         found |= results(executor, [each])
         executor.close()
     return found
@@ -142,7 +137,7 @@ def test_released_trials_are_forgotten_in_memory_and_on_disk(make):
         drain(executor, 5)
         assert len(executor._paused) == 5
         executor.release(1, lambda number: number == 2)
-        assert sorted([*executor._paused._kept, *executor._paused._spilled]) == [(1, 2), (2, 0)]
+        assert sorted([*executor._paused._kept, *executor._paused._spilled]) == [(1, 2, 0), (2, 0, 0)]
         folder = executor._paused._folder
         assert folder is None or len(list(Path(folder.name).iterdir())) == 2
         executor.close()
@@ -152,23 +147,23 @@ def test_released_trials_are_forgotten_in_memory_and_on_disk(make):
 
 
 def test_a_paused_trial_owns_its_tensors():
-    inputs = Inputs.of(DATA, CPU)
     members = [member({"width": 20}, seed) for seed in range(3)]
-    chunk = Chunk(members, inputs)
-    chunk.train_epoch(lambda: False)
+    chunk(members).train_epoch(lambda: False)
     paused = Paused(10**9)
-    paused.put((1, 0), members[0])
+    paused.put((1, 0, 0), members[0])
     assert all(tensor.untyped_storage().nbytes() == tensor.nbytes for tensor in members[0].tensors)
     assert members[1].tensors[0].untyped_storage().nbytes() > members[1].tensors[0].nbytes  # a view of the chunk's
 
 
 def test_paused_bytes_are_counted():
     paused = Paused(10**9)
-    members = [chunk_module.Member(None, torch.zeros(1), (torch.zeros(100),)) for _ in range(3)]
+    members = [
+        Member(None, torch.zeros(1), None, 9, tensors=(torch.zeros(60),), best=(torch.zeros(40),)) for _ in range(3)
+    ]
     for number, each in enumerate(members):
-        paused.put((1, number), each)
+        paused.put((1, number, 0), each)
     assert paused._bytes == 1200
-    assert paused.take((1, 1), members[0]) is members[1]
+    assert paused.take((1, 1, 0), members[0]) is members[1]
     paused.release(1, lambda number: False)
     assert paused._bytes == 0
 
@@ -185,7 +180,7 @@ def test_a_diverged_trial_fails_and_leaves_the_batch(make, alone):
     assert (state, reason) == (State.FAILED, "non_finite")
     assert epochs == charged == len(curve["train_loss"]) < 9
     assert found == alone
-    assert not executor._evaluations
+    assert not executor._trials
 
 
 def test_illegal_parameters_fail_their_trial_only(make, alone):
@@ -208,17 +203,17 @@ def test_out_of_memory_halves_the_chunk_and_goes_on(make, monkeypatch, error, wh
     failed = []
     build, train = chunk_module.Chunk.__init__, chunk_module.Chunk.train_epoch
 
-    def building(self, members, inputs):
+    def building(self, members, *others):
         if where == "building" and len(members) > 4:
             failed.append(len(members))
             raise error
-        build(self, members, inputs)
+        build(self, members, *others)
 
-    def training(self, stopped):
+    def training(self, *asked):
         if where == "training" and len(self.members) > 4 and self.members[0].epoch == 1:
             failed.append(len(self.members))
             raise error
-        return train(self, stopped)
+        return train(self, *asked)
 
     monkeypatch.setattr(chunk_module.Chunk, "__init__", building)
     monkeypatch.setattr(chunk_module.Chunk, "train_epoch", training)
@@ -233,13 +228,13 @@ def test_out_of_memory_halves_the_chunk_and_goes_on(make, monkeypatch, error, wh
 def test_a_chunk_there_was_no_memory_for_is_gone_when_half_of_it_is_tried(make, monkeypatch):
     gone, train = [], chunk_module.Chunk.train_epoch
 
-    def training(self, stopped):
+    def training(self, *asked):
         gone.append(weakref.ref(self))
         if len(self.members) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         if len(gone) == 4:
             assert [each() is None for each in gone[:3]] == [True] * 3
-        return train(self, stopped)
+        return train(self, *asked)
 
     monkeypatch.setattr(chunk_module.Chunk, "train_epoch", training)
     gc.disable()  # nothing may be left to the collector
@@ -251,7 +246,7 @@ def test_a_chunk_there_was_no_memory_for_is_gone_when_half_of_it_is_tried(make, 
 
 
 def test_a_trial_too_large_by_itself_fails_as_out_of_memory(make, monkeypatch):
-    def short(self, members, inputs):
+    def short(self, *given):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
     monkeypatch.setattr(chunk_module.Chunk, "__init__", short)
@@ -260,7 +255,7 @@ def test_a_trial_too_large_by_itself_fails_as_out_of_memory(make, monkeypatch):
 
 
 def test_an_error_of_the_engine_fails_the_chunk_with_its_traceback(make, monkeypatch):
-    def broken(self, stopped):
+    def broken(self, *asked):
         raise ValueError("broken kernel")
 
     monkeypatch.setattr(chunk_module.Chunk, "train_epoch", broken)

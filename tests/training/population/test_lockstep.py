@@ -1,7 +1,7 @@
 """Many studies through one engine: each gives what it gives when it runs alone, to the last bit."""
 
 import pytest
-from population_trials import CPU, small
+from population_trials import CPU, Small
 
 from hpo.domains import Choice, Float, Int
 from hpo.driver import Driver
@@ -11,7 +11,6 @@ from hpo.signals import Stop
 from hpo.space import Space
 from hpo.store import Store
 from hpo.study_spec import StudySpec
-from hpo.training.objective import SimpleNNObjective
 from hpo.training.population.executor import PopulationExecutor
 from hpo.trial import State
 
@@ -27,7 +26,6 @@ SPACE = Space(
     }
 )
 LAYERS = Space({"depth": Int(1, 3), "activation": Choice(("relu", "tanh")), "width": Choice((8, 20, 40), ordered=True)})
-DATA = small(97)
 EPOCHS, TRIALS = 4, 6
 
 
@@ -43,7 +41,7 @@ class Silent:
 def go(tmp_path, monkeypatch):
     """Runs studies (searcher, seed) through one engine; what came of each."""
     monkeypatch.setattr("hpo.driver.environment", lambda device: {})  # looks at every installed package
-    objective = SimpleNNObjective()
+    objective = Small()
     stores = []
 
     def start(studies):
@@ -60,7 +58,7 @@ def go(tmp_path, monkeypatch):
                 f"{searcher}-{seed}", spec.to_json(), trials=TRIALS, source=None, if_taken="return"
             )
             drivers.append(Driver(store, row, trials=TRIALS))
-        executor = PopulationExecutor(objective, DATA, CPU, threads=2)
+        executor = PopulationExecutor(objective, CPU, threads=2)
         try:
             assert run(drivers, executor, Silent(), Stop()) is Ending.COMPLETE
         finally:

@@ -10,23 +10,21 @@ import time
 import warnings
 
 import pytest
-from population_trials import CPU, content, drain, job, results, small
+from population_trials import CPU, Small, content, drain, job, results
 
-from hpo.training.objective import SimpleNNObjective
 from hpo.training.population import helper as helper_module
 from hpo.training.population.executor import PopulationExecutor
 from hpo.training.population.helper import Helper, Setup
 from hpo.training.population.parallel import ParallelExecutor
 from hpo.trial import Outcome, Progress, State
 
-DATA = small(97)
 ROUND = [job(number, 6) for number in range(12)]
 
 
 @pytest.fixture(scope="module")
 def alone():
     """Every job's result in one process."""
-    executor = PopulationExecutor(SimpleNNObjective(), DATA, CPU, threads=1)
+    executor = PopulationExecutor(Small(), CPU, threads=1)
     yield results(executor, ROUND)
     executor.close()
 
@@ -37,7 +35,7 @@ def make():
     made = []
 
     def executor(threads=3, start_seconds=0.0):
-        made.append(ParallelExecutor(SimpleNNObjective(), DATA, threads=threads, start_seconds=start_seconds))
+        made.append(ParallelExecutor(Small(), threads=threads, start_seconds=start_seconds))
         return made[-1]
 
     yield executor
@@ -51,7 +49,7 @@ def make():
 @pytest.fixture(scope="module")
 def long_lived():
     """An executor with two helpers, for tests that leave them as they are."""
-    executor = ParallelExecutor(SimpleNNObjective(), DATA, threads=3, start_seconds=0.0)
+    executor = ParallelExecutor(Small(), threads=3, start_seconds=0.0)
     executor.cancel(with_helpers(executor, 2))
     yield executor
     executor.close()
@@ -112,7 +110,7 @@ def test_paused_trials_go_on_where_they_are(crew):
         homes = {id(trainer) for trainer in crew._homes.values()}
         assert len(crew._homes) == (8 if target < 9 else 0)
         assert target == 9 or len(homes) > 1
-    through = results(PopulationExecutor(SimpleNNObjective(), DATA, CPU, threads=1), [job(n, 9) for n in range(8)])
+    through = results(PopulationExecutor(Small(), CPU, threads=1), [job(n, 9) for n in range(8)])
     assert {number: [repr(loss) for loss in losses] for number, losses in found.items()} == {
         number: result[4]["train_loss"] for number, result in through.items()
     }
@@ -229,7 +227,7 @@ def test_a_study_does_not_wait_for_others_whose_trials_are_of_its_shape(make):
 def test_the_last_trial_is_handed_out_at_any_number_of_threads():
     """Shares of the work are compared with their sum: the last bit must not decide."""
     for threads in range(1, 60):
-        executor = ParallelExecutor(SimpleNNObjective(), DATA, threads=threads, start_seconds=60.0)
+        executor = ParallelExecutor(Small(), threads=threads, start_seconds=60.0)
         executor._local.submit = lambda jobs: None
         params = [{"width": 20, "depth": 1 + number % 3} for number in range(8)]
         executor.submit([job(number, 3 + number, params=params[number]) for number in range(8)])
@@ -239,9 +237,9 @@ def test_the_last_trial_is_handed_out_at_any_number_of_threads():
 
 
 def test_an_objective_that_cannot_be_pickled_trains_in_threads(alone):
-    objective = SimpleNNObjective()
+    objective = Small()
     objective.local = lambda: None
-    executor = ParallelExecutor(objective, DATA, threads=2, start_seconds=0.0)
+    executor = ParallelExecutor(objective, threads=2, start_seconds=0.0)
     with pytest.warns(UserWarning, match="training processes could not be started .*pickle"):
         assert results(executor, ROUND) == alone
     executor.close()
@@ -266,10 +264,10 @@ PARENT = """
 import sys
 sys.path[:0] = {path!r}
 import torch
-from test_parallel import endless, with_helpers, DATA
-from hpo.training.objective import SimpleNNObjective
+from population_trials import Small
+from test_parallel import endless, with_helpers
 from hpo.training.population.parallel import ParallelExecutor
-executor = ParallelExecutor(SimpleNNObjective(), DATA, threads=3, start_seconds=0.0)
+executor = ParallelExecutor(Small(), threads=3, start_seconds=0.0)
 with_helpers(executor, 2)
 print(*[helper._process.pid for helper in executor._helpers], flush=True)
 while True:
@@ -295,7 +293,7 @@ def test_helpers_of_a_parent_that_is_killed_end():
 
 def test_a_helper_answers_in_tickets_and_prints_nothing_among_them():
     inbox = queue.SimpleQueue()
-    setup = Setup(SimpleNNObjective(), DATA, 10**8, None)
+    setup = Setup(Small(), 10**8, None)
     helper = Helper(pickle.dumps(setup), inbox)
     try:
         assert inbox.get(timeout=60) == (helper, "ready")

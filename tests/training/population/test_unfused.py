@@ -5,14 +5,14 @@ import warnings
 
 import pytest
 import torch
-from population_trials import CPU, job, results, small
+from population_trials import CPU, job, member, results, small
 
+from hpo.training.metrics import METRICS
 from hpo.training.optimizers import OPTIMIZERS, Optimizer
 from hpo.training.population.retrain import retrain
 from hpo.training.solo import train_and_evaluate
 from hpo.trial import State
 
-DATA = small(97)
 JOBS = [job(number) for number in range(6)]
 
 
@@ -62,7 +62,10 @@ def test_cancelling_what_trains_alone_leaves_nothing_to_wait_for(make, monkeypat
 
 def test_the_winner_that_trained_alone_is_tested_alone(monkeypatch):
     monkeypatch.setitem(OPTIMIZERS, "sgd", Optimizer(OPTIMIZERS["sgd"].solo, OPTIMIZERS["sgd"].columns, None))
-    params = {"optimizer": "sgd", "width": 8}
-    model, _ = train_and_evaluate(params, DATA, 3, 2)
-    again = retrain(params, DATA, 3, 2, CPU)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    params = {"optimizer": "sgd", "width": 8, "early_stopping": True, "normalization": "batch"}
+    model, steps = train_and_evaluate(params, small(97), 3, 4)
+    again = member(params, 3, small(97), epochs=4)
+    assert retrain(again, 4, METRICS["accuracy"], CPU) == steps
+    assert again.history.best_epoch < again.epoch == 4
+    found, wanted = again.model().state_dict(), model.state_dict()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
