@@ -258,16 +258,14 @@ class Study:
     ) -> None:
         """Write the winner's model to a file that `hpo.load_model` reads: the very one that was tested.
 
-        It is trained again from its seed, which gives the same weights. If the winner is not known yet it is found
-        first, see `winner`; without test data the best trial's model is written.
+        It is trained again from its seed, to the same weights. Without test data it is the best trial's model.
 
         Args:
             path: the file.
-            refit: whether to train on all rows instead, those of the test part, too. Nothing is left to score such a
-                model on: the file has no scores.
+            refit: train on all rows instead, those of the test part, too; no score belongs to such a model.
             overwrite: whether it may take the place of an existing file.
             objective: see `winner`.
-            progress: whether to say on stderr what is trained.
+            progress: see `winner`.
 
         Raises:
             UsageError: the objective has no models to save.

@@ -65,7 +65,7 @@ def command(model: str, table: str, output: str | None, force: bool) -> None:
 
 def write(out: TextIO, model: "SavedModel", outputs: "np.ndarray") -> None:
     """Write predictions as CSV, header first; outputs (n, C) of the network."""
-    write_row(out, ["prediction", *(cell(f"p_{name}") for name in model.classes_)])
+    write_row(out, ["prediction", *(f"p_{name}" for name in model.classes_)])
     for start in range(0, len(outputs), ROWS_AT_ONCE):
         some = outputs[start : start + ROWS_AT_ONCE]
         predicted = model.predictions(some).tolist()

@@ -8,7 +8,7 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +168,9 @@ class SavedModel:
         return x
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            name: value for name, value in self.__dict__.items() if name != "network"
-        }  # torch may refuse to copy it
+        kept = dict(self.__dict__)
+        kept.pop("network", None)  # torch pickles no network with weight normalization
+        return kept
 
 
 def _size(shape: torch.Size | None) -> str:
@@ -195,32 +195,22 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
     content = model_file.read(path)
     state = model_file.unpack(content, path)
     try:
+        model_file.check_digest(state)
         model_file.check_task(state)
         schema = Schema.from_json(json.loads(state["schema"]))
-        same = (
-            "params",
-            "task",
-            "target",
-            "target_mean",
-            "target_scale",
-            "metric",
-            "epochs",
-            "seed",
-            "study",
-            "scores",
-        )
-        model = SavedModel(
-            path=path,
-            digest=hashlib.blake2b(content, digest_size=16).hexdigest(),
-            settings=model_file.settings_of(state),
-            weights=state["state_dict"],
-            transform=model_file.transform_of(state, schema),
-            schema=schema,
-            classes_=tuple(state["classes"]),
-            version=state["hpo"],
-            **{name: state[name] for name in same},
-        )
-        _ = model.network
+        same = {each.name: state[each.name] for each in fields(SavedModel) if each.name in state}
+        made = {
+            "path": path,
+            "digest": hashlib.blake2b(content, digest_size=16).hexdigest(),
+            "settings": model_file.settings_of(state),
+            "weights": state["state_dict"],
+            "transform": model_file.transform_of(state, schema),
+            "schema": schema,
+            "classes_": tuple(state["classes"]),
+            "version": state["hpo"],
+        }
+        model = SavedModel(**(same | made))
+        _ = model.network  # built now: weights that do not fit are an error of the file
     except (ValueError, TypeError, KeyError, RuntimeError, HpoError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{model_file.shown(path)} is no model that hpo saved: {printable(reason)}") from None

@@ -15,15 +15,10 @@ if TYPE_CHECKING:
     from hpo.training.data import Dataset
     from hpo.training.saved import SavedModel
 
-_LAYERS: Final = range(1, MAX_DEPTH + 1)
 _OF_LAYERS: Final = {"width": "widths", "activation": "activations"}
 _WHOLE: Final = ("normalization", "residual", "preprocessing", "clip_outliers", "pca_components")
-ARCHITECTURE: Final = (
-    "depth",
-    *_OF_LAYERS,
-    *(f"{name}_{layer}" for name in _OF_LAYERS for layer in _LAYERS),
-    *_WHOLE,
-)  # hyperparameters that decide about the form of a network and what its inputs are
+_EACH_LAYER: Final = tuple(f"{name}_{layer}" for name in _OF_LAYERS for layer in range(1, MAX_DEPTH + 1))
+ARCHITECTURE: Final = ("depth", *_OF_LAYERS, *_EACH_LAYER, *_WHOLE)  # decide about a network's form and its inputs
 
 
 def architecture(settings: Settings) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def test_the_file_is_plain_containers_and_tensors(tmp_path: Path) -> None:
     state = torch.load(model.path, weights_only=True)
     assert {key for key in state if key not in ("state_dict", "transform")} == {
         "format", "hpo", "params", "settings", "schema", "classes", "task", "target", "target_mean", "target_scale",
-        "metric", "epochs", "seed", "study", "scores",
+        "metric", "epochs", "seed", "study", "scores", "digest",
     }  # fmt: skip
     assert (state["params"], state["epochs"], state["seed"]) == ({"width": 8}, 3, 5)
 
