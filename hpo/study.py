@@ -25,6 +25,7 @@ from hpo.values import canonical
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.comparison.health import Health
     from hpo.comparison.winner import Winner
 
 
@@ -145,6 +146,12 @@ class Study:
         """Epochs that may be spent in all; None: asked and told by hand."""
         trials = self._store.study(self.name).trials
         return None if trials is None else trials * self.spec.trial_epochs
+
+    def health(self) -> Health:
+        """How many trials overfit, lost units or gradients, or diverged, and where in the space they did."""
+        from hpo.comparison.health import summarize
+
+        return summarize(self._store.summaries(self._id), self.spec.direction)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a trial: number, state, value, epochs, seconds, then the hyperparameters (missing where inactive)."""

@@ -20,8 +20,8 @@ def command(study: str | None, trial: int | None, top: int, store: str | None, a
     if trial is not None:
         one = found.trial(trial)
         if as_json:
-            extra = {"reason": one.reason, "seconds": one.seconds, "curve": dict(one.curve), "info": dict(one.info)}
-            render.emit_json(trial_data(one) | extra)
+            extra = {"reason": one.reason, "seconds": one.seconds, "health": one.health, "curve": one.curve}
+            render.emit_json(trial_data(one) | extra | {"info": one.info})
         else:
             print_trial(one, found)
         return
