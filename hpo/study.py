@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.comparison.health import Health
+    from hpo.comparison.replay import Replay
     from hpo.comparison.winner import Winner
 
 
@@ -129,8 +130,13 @@ class Study:
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, platform and device of the last run; empty before the first."""
-        runs = self._store.environments(self._id)
+        runs = self.environments
         return runs[-1] if runs else {}
+
+    @property
+    def environments(self) -> list[dict[str, Any]]:
+        """Versions, platform and device of each run, in order."""
+        return self._store.environments(self._id)
 
     def counts(self) -> dict[str, int]:
         """State to number of trials."""
@@ -253,6 +259,26 @@ class Study:
         winner, top = Winner.from_json(stored[-1]), self.top(CANDIDATES)
         same = [(c.number, winner.epochs) for c in winner.candidates] == [(t.number, t.epochs) for t in top]
         return winner if same else None
+
+    def replay(self, number: int, objective: Objective | None = None, device: str | None = None) -> Replay:
+        """Train a trial again from its seed, and compare value, curve and health with what is stored.
+
+        Args:
+            number: of the trial.
+            objective: see `winner`.
+            device: see `resume`.
+
+        Raises:
+            NotFoundError: there is no such trial.
+            UsageError: the trial has not been trained yet.
+        """
+        from hpo.comparison.replay import replay
+
+        trial, found = self.trial(number), self._own_objective(objective)
+        self.check_objective(found)
+        found = found if device is None else found.on_device(device)
+        target = self._store.last_target(self._id, trial.number)
+        return replay(self, trial, target, found, self._store.study(self.name).source)
 
     def check_objective(self, objective: Objective) -> None:
         """Raise ConflictError if the study was made with another objective."""
