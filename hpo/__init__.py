@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hpo.domains import Float as Float
     from hpo.domains import Int as Int
     from hpo.errors import HpoError as HpoError
+    from hpo.estimators import SimpleNNClassifier as SimpleNNClassifier
+    from hpo.estimators import SimpleNNRegressor as SimpleNNRegressor
     from hpo.function_objective import FunctionObjective as FunctionObjective
     from hpo.objective import Objective as Objective
     from hpo.search_cv import HPOSearchCV as HPOSearchCV
@@ -40,6 +42,8 @@ _HOME = {
     "Outcome": "hpo.trial",
     "Proposal": "hpo.trial",
     "Searcher": "hpo.searcher",
+    "SimpleNNClassifier": "hpo.estimators",
+    "SimpleNNRegressor": "hpo.estimators",
     "Space": "hpo.space",
     "Study": "hpo.study",
     "Trial": "hpo.trial",

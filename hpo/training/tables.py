@@ -54,7 +54,7 @@ class TableSource:
     def version(self) -> tuple[Any, ...]:
         """Equal as long as the data set is the same: arrays by identity, files by time and size."""
         tables = (_identity(self.table), _identity(self.test))
-        return (*tables, self.target, self.task, self.split, self.group, self.ignore)
+        return (*tables, self.target, self.task, self.split, self.group, tuple(self.ignore))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +146,12 @@ def build(source: TableSource, data_seed: int, folds: int = 1) -> Dataset:
 def _check(source: TableSource) -> None:
     if source.task is not None and source.task not in TASKS:
         raise UsageError(f"task is {source.task!r}, expected 'classification' or 'regression'")
+    for setting in ("target", "split", "group"):
+        value = getattr(source, setting)
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{setting} is {value!r} ({type(value).__name__}), expected the name of a column")
+    if isinstance(source.ignore, str) or not all(isinstance(name, str) for name in source.ignore):
+        raise UsageError(f"ignore is {source.ignore!r}, expected a list of columns")
     for other in ("test", "group"):
         if source.split is not None and getattr(source, other) is not None:
             raise UsageError(f"split = {source.split!r} and {other} both say which rows test: leave one out")
@@ -188,7 +194,7 @@ def _load(table: Any, target: str | None) -> _Labelled:
         y = frame.pop(target)
     present = y.notna().to_numpy(bool)
     if y.dtype.kind == "f":
-        present &= np.isfinite(y.to_numpy(np.float64, na_value=np.nan))
+        present = present & np.isfinite(y.to_numpy(np.float64, na_value=np.nan))
     if present.all():
         return _Labelled(name, frame, y, 0)
     return _Labelled(name, frame[present], y[present], int((~present).sum()))

@@ -31,7 +31,8 @@ class Criterion:
             places = [k for k, each in enumerate(names) if each == name]
             rows = None if len(places) == len(names) else torch.tensor(places, device=like.device)
             self._losses.append((loss_of(task, name), rows))
-        smoothing = torch.tensor([each.label_smoothing for each in settings], dtype=torch.float64).to(like)
+        shares = [each.label_smoothing for each in settings]
+        smoothing = torch.tensor(shares, dtype=torch.float64, device="cpu").to(like)
         self._smoothing = smoothing[:, None, None] if smoothing.any() else None  # (K, 1, 1)
         self._weights: Tensor | None = None
         if any(each.class_weights == "balanced" for each in settings):
