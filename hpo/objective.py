@@ -101,6 +101,15 @@ class Objective(ABC):
         """One of the objective's own spaces, or None."""
         return None
 
+    def code(self, params: Mapping[str, Any], title: str) -> str | None:
+        """A Python script that rebuilds the model of a configuration without hpo; None where there is no model.
+
+        Args:
+            params: the configuration.
+            title: what its first line says.
+        """
+        return None
+
     def check_space(self, space: Space) -> None:
         """Raise SpaceError if `space` has a hyperparameter that the objective does not know."""
 

@@ -1,176 +1,41 @@
-"""A study as its user sees it: results, resume, ask and tell."""
+"""A study as its user sees it: results, winner, resume, ask and tell."""
 
 from __future__ import annotations
 
-import operator
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpo.domains import Int
 from hpo.driver import Driver
 from hpo.errors import ConflictError, NoResultError, UsageError
 from hpo.executors.ending import Spent, succeeded
 from hpo.function_objective import FunctionObjective, as_value
 from hpo.objective import Objective
 from hpo.resolve import resolve_objective, stored_objective
-from hpo.store import Store, default_path
+from hpo.store import Store
 from hpo.store.reader import StudyRow
-from hpo.study_spec import StudySpec
-from hpo.text import command, headline
-from hpo.trial import Job, Outcome, State, Trial
+from hpo.trial import Job, Outcome, Trial
 from hpo.values import canonical
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from hpo.comparison.replay import Replay
     from hpo.comparison.winner import Winner
 
 
-class Study:
-    """A stored study. Reading it never imports its objective.
+class Study(StoredStudy):
+    """A stored study: its results, and what goes on with it.
 
     Get one from `search`, `create_study` or `load_study`.
-
-    Attributes:
-        name: its name in the store.
-        spec: everything that determines its trials.
-        path: the store's file.
     """
 
     def __init__(self, store: Store, row: StudyRow, objective: Objective | None = None) -> None:
-        self._store = store
-        self._id = row.id
-        self._test_data = row.test_data
+        super().__init__(store, row)
         self._objective = objective  # where this process made it; else it is imported to go on
         self._driver: Driver | None = None  # while it is asked and told by hand
         self._again: list[Job] = []  # asked for before this process took the study, and never told
         self._asked_at: dict[int, float] = {}
-        self.name = row.name
-        self.spec = StudySpec.from_json(row.spec)
-
-    @property
-    def path(self) -> Path:
-        """The store's file, as it was named."""
-        return self._store.path
-
-    def writable_store(self) -> Store:
-        """The study's store, opened for writing; to be closed by whoever asks."""
-        return self._store.reopened("write")
-
-    # -- results
-
-    @property
-    def best(self) -> Trial:
-        """The best of the trials at the greatest epoch that any reached.
-
-        Raises:
-            NoResultError: no trial has succeeded.
-        """
-        best = self._store.best(self._id, self.spec.direction)
-        if best is None:
-            raise NoResultError(self._why_no_result())
-        return best
-
-    @property
-    def has_result(self) -> bool:
-        """Whether a trial has succeeded, so that there is a `best`."""
-        return self._store.best(self._id, self.spec.direction) is not None
-
-    @property
-    def best_params(self) -> dict[str, Any]:
-        """The configuration of `best`."""
-        return dict(self.best.params)
-
-    @property
-    def best_value(self) -> float:
-        """The value of `best`."""
-        value = self.best.value
-        assert value is not None
-        return value
-
-    @property
-    def trials(self) -> list[Trial]:
-        """All trials, by number."""
-        return self._store.trials(self._id)
-
-    def trial(self, number: int) -> Trial:
-        """One trial.
-
-        Raises:
-            NotFoundError: there is no such trial.
-        """
-        return self._store.trial(self._id, operator.index(number))
-
-    def page(self, first: int, count: int) -> list[Trial]:
-        """Up to `count` trials from number `first` on."""
-        return self._store.trials(self._id, first, count)
-
-    def ranking(self, count: int) -> list[Trial]:
-        """Up to `count` of the best trials, `best` first."""
-        return self._store.ranking(self._id, self.spec.direction, count)
-
-    def top(self, count: int) -> list[Trial]:
-        """The `ranking` of configurations: one that was tried more than once has one place, its best."""
-        return self._store.top(self._id, self.spec.direction, count)
-
-    @property
-    def test_uses(self) -> int:
-        """How often the objective's test data was used, by all studies of the store together."""
-        return 0 if self._test_data is None else self._store.count_uses(self._test_data)
-
-    @property
-    def has_test_data(self) -> bool:
-        """Whether the objective has test data, so that there can be a `winner`."""
-        return self._test_data is not None
-
-    @property
-    def environment(self) -> dict[str, Any]:
-        """Versions, platform and device of the last run; empty before the first."""
-        runs = self._store.environments(self._id)
-        return runs[-1] if runs else {}
-
-    def counts(self) -> dict[str, int]:
-        """State to number of trials."""
-        return self._store.counts(self._id)
-
-    @property
-    def epochs_spent(self) -> int:
-        """Epochs charged so far."""
-        return self._store.charged(self._id)
-
-    @property
-    def budget(self) -> int | None:
-        """Epochs that may be spent in all; None: asked and told by hand."""
-        trials = self._store.study(self.name).trials
-        return None if trials is None else trials * self.spec.trial_epochs
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row a trial: number, state, value, epochs, seconds, then the hyperparameters (missing where inactive)."""
-        import pandas as pd
-
-        trials = self.trials
-        names = ["number", "state", "value", "epochs", "seconds"]
-        columns: dict[str, Any] = {name: [getattr(trial, name) for trial in trials] for name in names}
-        columns["state"] = [str(trial.state) for trial in trials]
-        for name, label in self.labels(names).items():
-            values = [trial.params.get(name) for trial in trials]
-            whole = isinstance(self.spec.space[name], Int) and None in values
-            columns[label] = pd.array(values, dtype="Int64") if whole else values  # floats would round great integers
-        return pd.DataFrame(columns)
-
-    def labels(self, taken: Iterable[str]) -> dict[str, str]:
-        """Hyperparameter to the name of its column in a table that has columns `taken`: prefixed where they clash."""
-        used, labels = set(taken), {}
-        for name in self.spec.space:
-            label = name
-            while label in used:
-                label = f"params.{label}"
-            used.add(label)
-            labels[name] = label
-        return labels
 
     # -- going on
 
@@ -284,6 +149,26 @@ class Study:
         self._release()
         save_answer(self, found, path, refit=refit, overwrite=overwrite, progress=progress)
 
+    def replay(self, number: int, objective: Objective | None = None, device: str | None = None) -> Replay:
+        """Train a trial again from its seed, and compare value, curve and health with what is stored.
+
+        Args:
+            number: of the trial.
+            objective: see `winner`.
+            device: see `resume`.
+
+        Raises:
+            NotFoundError: there is no such trial.
+            UsageError: the trial has not been trained yet.
+        """
+        from hpo.comparison.replay import replay
+
+        trial, found = self.trial(number), self._own_objective(objective)
+        self.check_objective(found)
+        found = found if device is None else found.on_device(device)
+        target = self._store.last_target(self._id, trial.number)
+        return replay(self, trial, target, found, self._store.study(self.name).source)
+
     def check_objective(self, objective: Objective) -> None:
         """Raise ConflictError if the study was made with another objective."""
         if objective.describe() != self.spec.objective:
@@ -358,28 +243,6 @@ class Study:
             self._driver.close()
             self._driver.store.close()
             self._driver = None
-
-    def _why_no_result(self) -> str:
-        counts = self.counts()
-        if not counts.get("failed"):
-            return f"study {self.name!r} has no result yet: {self.command('resume')} goes on"
-        first = next(trial for trial in self.trials if trial.state == State.FAILED)
-        return (
-            f"no trial of study {self.name!r} succeeded, {counts['failed']} failed; the first, trial {first.number}, "
-            f"with: {headline(first.error) or first.reason} ({self.command('show', first.number)} has it all)"
-        )
-
-    def command(self, name: str, *more: object) -> str:
-        """What to type in a shell for command `name` of this study, with `more` arguments."""
-        return command(name, self.name, self.path, default_path(), *more)
-
-    def __repr__(self) -> str:
-        return f"Study({self.name!r}, {sum(self.counts().values())} trials, store {str(self.path)!r})"
-
-    def _repr_html_(self) -> str:
-        from hpo.notebook import study_html
-
-        return study_html(self)
 
 
 def _ended(job: Job, value: float, seconds: float) -> Outcome:

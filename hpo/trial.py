@@ -92,6 +92,7 @@ class Outcome:
         reason: of a failure, one of `Reason`.
         error: traceback or explanation of a failure.
         evaluation: number of the evaluation; -1 where none is stored: another searcher's trial.
+        health: what tells whether training went well, name to value; see `hpo.training.health`.
     """
 
     number: int
@@ -105,6 +106,7 @@ class Outcome:
     reason: str | None = None
     error: str | None = None
     evaluation: int = -1
+    health: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class Trial:
         reason: why it failed.
         error: traceback of the failure.
         info: why the searcher proposed it.
+        health: what tells whether training went well at the last epoch trained, name to value; empty where the
+            objective does not say.
     """
 
     number: int
@@ -138,6 +142,7 @@ class Trial:
     reason: str | None = None
     error: str | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    health: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -24,6 +24,7 @@ COMMANDS = {
     "resume": "Go on with a study; nothing has to be typed again.",
     "ls": "List the studies of a store.",
     "show": "Show a study, or one of its trials.",
+    "replay": "Train a trial again and compare it with what is stored.",
     "best": "Show the winner of a study, or save its model.",
     "predict": "Predict the rows of a table with a saved model.",
     "export": "Write all trials of a study as CSV or JSON lines.",

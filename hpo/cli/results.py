@@ -139,6 +139,7 @@ def study_data(study: Study, rows: int) -> dict[str, Any]:
         "space": spec.space.to_json(),
         "environment": study.environment,
         "best": [trial_data(trial) for trial in study.ranking(rows)],
+        "health": study.health().to_json(),
     }
 
 
@@ -165,6 +166,8 @@ def print_study(data: Mapping[str, Any]) -> None:
     rows = [[trial["number"], trial["value"], trial["epochs"], params_text(trial["params"])] for trial in data["best"]]
     if rows:
         render.table(["trial", "value", "epochs", "configuration"], rows, title=f"best {len(rows)} trials")
+    for sentence in data["health"]["sentences"]:
+        render.paragraph(sentence)
 
 
 def _domain_text(item: Mapping[str, Any]) -> str:
@@ -192,6 +195,7 @@ def print_trial(trial: Trial, study: Study) -> None:
             "epochs": trial.epochs,
             "seconds": duration(trial.seconds),
             "seed": trial.seed,
+            **({"health": params_text(trial.health)} if trial.health else {}),
             **({"proposed": ", ".join(f"{k}={v}" for k, v in trial.info.items())} if trial.info else {}),
         }
     )

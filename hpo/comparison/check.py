@@ -60,7 +60,7 @@ def check_winner(study: Study, objective: Objective, *, progress: bool = True) -
             "then the winner meets the test data"
         )
         try:
-            outcomes = _train(objective, jobs, stop)
+            outcomes = train_all(objective, jobs, stop)
             trained = [_with_outcomes(entry, outcomes[i * FRESH : (i + 1) * FRESH]) for i, entry in enumerate(entries)]
             winner = judge(
                 [candidate for candidate in trained if candidate.number is not None],
@@ -104,7 +104,7 @@ def _writing(study: Study) -> Iterator[Store]:
             lock.release()
 
 
-def _train(objective: Objective, jobs: Sequence[Job], stop: Stop) -> list[Outcome]:
+def train_all(objective: Objective, jobs: Sequence[Job], stop: Stop) -> list[Outcome]:
     """How each of the jobs ended; raises Interrupt once a stop is requested."""
     outcomes: dict[int, Outcome] = {}
     with contextlib.closing(objective.executor()) as executor:

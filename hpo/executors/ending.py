@@ -62,7 +62,7 @@ class Evaluation:
     def end(self) -> Outcome:
         """The outcome after the last step, at the target or where the run ended by itself."""
         assert self.last is not None
-        return succeeded(self.job, self.last.value, self._spent())
+        return replace(succeeded(self.job, self.last.value, self._spent()), health=self.last.health)
 
     def fail(self, error: BaseException) -> Outcome:
         """The outcome if training raised `error`: the epoch in which it happened is charged, too."""

@@ -61,6 +61,16 @@ def json_float(value: float | None) -> float | str | None:
     return split(value)[1]
 
 
+def dump_floats(values: Mapping[str, float]) -> str:
+    """Named floats as JSON, non-finite ones as text."""
+    return dump({name: json_float(value) for name, value in values.items()})
+
+
+def load_floats(text: str) -> dict[str, float]:
+    """The inverse of `dump_floats`."""
+    return {name: float(value) for name, value in load(text).items()}
+
+
 def dump_curve(curve: Mapping[str, list[float]]) -> str:
     """A curve as JSON, non-finite numbers as text."""
     return dump({name: [json_float(value) for value in values] for name, values in curve.items()})

@@ -211,7 +211,7 @@ class Reader:
         if not trials:
             return []
         rows = self.db.stream(
-            "SELECT number, state, target, curve, error, info FROM evaluations INDEXED BY evaluations_by_trial"
+            "SELECT number, state, target, curve, health, error, info FROM evaluations INDEXED BY evaluations_by_trial"
             " WHERE study = ? AND number BETWEEN ? AND ? ORDER BY number, id",
             (study, trials[0].number, trials[-1].number),
         )
@@ -219,6 +219,26 @@ class Reader:
         for row in rows:
             details.setdefault(row["number"], []).append(row)
         return [_with_details(trial, details.get(trial.number, [])) for trial in trials]
+
+    def summaries(self, study: int) -> list[Trial]:
+        """All trials by number, without curve, error and info: quick to read."""
+        trials = self._trials("WHERE study = ? ORDER BY number", (study,))
+        rows = self.db.stream(
+            "SELECT number, health FROM evaluations INDEXED BY evaluations_by_trial"
+            " WHERE study = ? AND state IN ('done', 'failed') ORDER BY number, id",
+            (study,),
+        )
+        health = {row["number"]: row["health"] for row in rows}  # the latest counts
+        return [replace(trial, health=codec.load_floats(health.get(trial.number, "{}"))) for trial in trials]
+
+    def last_target(self, study: int, number: int) -> int | None:
+        """The epoch that a trial's latest ended evaluation trained to; None if none has ended."""
+        rows = self.db.query(
+            "SELECT target FROM evaluations INDEXED BY evaluations_by_trial"
+            " WHERE study = ? AND number = ? AND state IN ('done', 'failed') ORDER BY id DESC LIMIT 1",
+            (study, number),
+        )
+        return int(rows[0]["target"]) if rows else None
 
     def winners(self, study: int) -> list[dict[str, Any]]:
         """What `Store.record_winner` was given, in order."""
@@ -230,10 +250,7 @@ class Reader:
         rows = self.db.query(
             "SELECT number, seed, epochs, data, metrics FROM tests WHERE study = ? ORDER BY rowid", (study,)
         )
-        return [
-            Use(**(row | {"metrics": {name: float(value) for name, value in codec.load(row["metrics"]).items()}}))
-            for row in rows
-        ]
+        return [Use(**(row | {"metrics": codec.load_floats(row["metrics"])})) for row in rows]
 
     def count_uses(self, data: str) -> int:
         """How often the test data `data` was used, by all studies of the store together."""
@@ -273,6 +290,7 @@ def _outcome(row: Row, params: Mapping[str, Any]) -> Outcome:
         row["reason"],
         row["error"],
         row["id"],
+        codec.load_floats(row["health"]),
     )
 
 
@@ -284,4 +302,12 @@ def _with_details(trial: Trial, rows: Sequence[Row]) -> Trial:
         for name, values in codec.load_curve(row["curve"]).items():
             curve.setdefault(name, []).extend(values)
     target = rows[-1]["target"] if rows[-1]["state"] in (State.RUNNING, State.CANCELLED) else None
-    return replace(trial, curve=curve, target=target, error=rows[-1]["error"], info=codec.load(rows[0]["info"]))
+    health = next((row["health"] for row in reversed(rows) if row["state"] in (State.DONE, State.FAILED)), "{}")
+    return replace(
+        trial,
+        curve=curve,
+        target=target,
+        error=rows[-1]["error"],
+        info=codec.load(rows[0]["info"]),
+        health=codec.load_floats(health),
+    )

@@ -1,8 +1,8 @@
 """The schema of a store: the comments are its data dictionary."""
 
 APPLICATION_ID = 0x48504F41  # "HPOA", in the file's header: says that the file is ours
-# user_version; 1: first schema; 2: winners, and which test data was used. Until 1.0 another version is refused;
-# migrations start with 1.0.
+# user_version; 1: first schema; 2: winners, which test data was used, health of trials. Until 1.0 another version is
+# refused; migrations start with 1.0.
 VERSION = 2
 
 SCHEMA = """
@@ -76,6 +76,7 @@ CREATE TABLE evaluations (
     reason      TEXT,
     error       TEXT,              -- traceback or explanation of a failure, at most 64 kB
     curve       TEXT    NOT NULL,  -- JSON: metric to its values after each epoch newly trained; 'nan', 'inf', '-inf'
+    health      TEXT    NOT NULL,  -- JSON: what tells whether training went well, name to value; {} where unknown
     ended_ms    INTEGER,
     PRIMARY KEY (study, id)
 ) STRICT, WITHOUT ROWID;

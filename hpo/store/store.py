@@ -150,7 +150,7 @@ class Store(Reader):
                     _set_state(db, study, trial, State.RUNNING)
                 db.execute(
                     "INSERT INTO evaluations (study, id, number, asked, start, target, info, state, epochs, charged,"
-                    " seconds, curve) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 0, 0.0, '{}')",
+                    " seconds, curve, health) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 0, 0.0, '{}', '{}')",
                     (study, evaluation, trial, seq, start, target, codec.dump(proposal.info), start),
                 )
                 key = trial_seed(seed, trial)
@@ -172,7 +172,7 @@ class Store(Reader):
                 value, kind = codec.split(outcome.value)
                 db.execute(
                     "UPDATE evaluations SET state = ?, epochs = ?, charged = ?, value = ?, value_kind = ?, seconds = ?,"
-                    " reason = ?, error = ?, curve = ?, ended_ms = ? WHERE study = ? AND id = ?",
+                    " reason = ?, error = ?, curve = ?, health = ?, ended_ms = ? WHERE study = ? AND id = ?",
                     (
                         outcome.state,
                         outcome.epochs,
@@ -183,6 +183,7 @@ class Store(Reader):
                         outcome.reason,
                         codec.cut(outcome.error),
                         codec.dump_curve(outcome.curve),
+                        codec.dump_floats(outcome.health),
                         now_ms(),
                         study,
                         outcome.evaluation,
@@ -231,7 +232,7 @@ class Store(Reader):
             trials = _scalar(db, "SELECT count(*) FROM trials WHERE study = ?", study)
             db.execute("INSERT INTO winners VALUES (?, ?, ?, ?)", (study, trials, codec.dump(winner), now_ms()))
             if use is not None:
-                metrics = codec.dump({name: codec.json_float(value) for name, value in use.metrics.items()})
+                metrics = codec.dump_floats(use.metrics)
                 db.execute(
                     "INSERT INTO tests VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (study, use.number, use.seed, use.epochs, use.data, metrics, now_ms()),

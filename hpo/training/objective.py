@@ -242,6 +242,14 @@ class SimpleNNObjective(Objective):
         counts = Counter(found.y[found.train].tolist()) if found.classes else {}
         return spaces.Facts(found.task, len(found.train), tuple(counts.values()))
 
+    def code(self, params: Mapping[str, Any], title: str) -> str:
+        """See `hpo.training.code`; sizes are those of the model that `train_final` gives without test rows."""
+        from hpo.training.code import Model, code_of
+
+        settings, dataset = self.settings(params), self.dataset
+        transform = dataset.transform(settings.preparation, "holdout" if self.folds == 1 else "development")
+        return code_of(Model(title, settings, dataset.schema, transform, len(dataset.classes)))
+
     def check_space(self, space: Space) -> None:
         """Raise SpaceError for a hyperparameter that is unknown or may take illegal values.
 

@@ -216,3 +216,31 @@ def test_the_path_comes_from_the_environment(monkeypatch, tmp_path):
     assert str(default_path()) == "hpo.db"
     monkeypatch.setenv("HPO_STORE", str(tmp_path / "other.db"))
     assert Store(mode="create").path == tmp_path / "other.db"
+
+
+def test_the_health_of_the_latest_evaluation_that_ended_is_the_trials(one):
+    one.end(one.start({"x": 1}, epochs=1), [0.25], health={"gap": 0.5, "gradient_first": 1e-9}, tell=True)
+    (job,) = one.start({"x": 1}, continues=0, epochs=4)
+    assert one.trial(0).health == {"gap": 0.5, "gradient_first": 1e-9}  # while it trains on
+    one.end([job], [math.nan], state=State.FAILED, health={"gap": math.nan})
+    assert math.isnan(one.trial(0).health["gap"])
+    assert one.sql("SELECT health FROM evaluations") == [('{"gap":0.5,"gradient_first":1e-09}',), ('{"gap":"nan"}',)]
+    (outcome,) = one.store.open_round(one.row.id, 4)[1]
+    assert list(outcome.health) == ["gap"]
+
+
+def test_summaries_are_trials_without_their_curves(one):
+    one.end(one.start({"x": 1}, epochs=1), [0.25], health={"gap": 0.5}, curve={"v": [0.25]}, tell=True)
+    one.start({"x": 1}, continues=0, epochs=4)
+    one.start({"x": 2})
+    assert one.store.summaries(one.row.id) == [
+        replace(one.trial(0), curve={}, target=None),
+        replace(one.trial(1), target=None),
+    ]
+
+
+def test_the_last_target_is_that_of_the_latest_evaluation_that_ended(one):
+    one.end(one.start({"x": 1}, epochs=2), [0.25], tell=True)
+    one.start({"x": 1}, continues=0, epochs=4)
+    one.start({"x": 2})
+    assert [one.store.last_target(one.row.id, number) for number in range(2)] == [2, None]
