@@ -9,7 +9,7 @@ from hpo.text import duration, number, printable, value_text
 from hpo.trial import Trial
 
 if TYPE_CHECKING:
-    from hpo.study import Study
+    from hpo.stored_study import StoredStudy
 
 ROWS = 20
 
@@ -37,7 +37,7 @@ def trial_html(trial: Trial) -> str:
     return _table([f"trial {trial.number}", ""], rows)
 
 
-def study_html(study: Study) -> str:
+def study_html(study: StoredStudy) -> str:
     """The study's head, its best trial, and its latest trials."""
     counts = ", ".join(f"{n} {state}" for state, n in sorted(study.counts().items())) or "no trials yet"
     head = f"<p><b>{_text(study.name)}</b>: {_text(study.spec.searcher)}, {_text(counts)}</p>"

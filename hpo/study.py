@@ -16,6 +16,7 @@ from hpo.objective import Objective
 from hpo.resolve import resolve_objective, stored_objective
 from hpo.store import Store
 from hpo.store.reader import StudyRow
+from hpo.stored_study import StoredStudy
 from hpo.trial import Job, Outcome, Trial
 from hpo.values import canonical
 
