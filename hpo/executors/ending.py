@@ -55,7 +55,7 @@ class Evaluation:
         if step.epoch > self.job.start:
             for name, value in step.metrics.items():
                 self._curve.setdefault(name, []).append(value)
-        if math.isfinite(step.value) and step.epoch < self.job.target:
+        if math.isfinite(step.value) and step.epoch < self.job.target and not step.ended:
             return Progress(self.job, step.epoch, step.metrics) if step.epoch > self.job.start else None
         return self.end()
 
