@@ -75,10 +75,7 @@ class Contrast:
 
 
 CONTRASTS = (
-    *(
-        Contrast("tutorial", {"learning_rate": 0.1}, {"learning_rate": [0.001, 0.01]}, {"width": width})
-        for width in (64, 128)
-    ),
+    Contrast("tutorial", {"learning_rate": 0.1}, {"learning_rate": [0.001, 0.01]}, {"width": 64}),
     Contrast("optimizers", {"optimizer": "momentum"}, {"optimizer": "sgd"}, {"learning_rate": 0.01}),
     Contrast("schedules", {"schedule": "warmup_cosine"}, {"schedule": "constant"}, {"learning_rate": 0.3}),
     Contrast("initialization", {"initialization": "he_normal"}, {"initialization": "zeros"}),

@@ -1,4 +1,4 @@
-"""The shipped studies: every one says what it asks and expects, runs, and together they use all that can be searched."""
+"""The shipped studies: each says what it asks and expects, each runs, together they search all there is."""
 
 import importlib.util
 from pathlib import Path
