@@ -12,6 +12,7 @@ import torch
 
 from hpo import seeding
 from hpo.objective import Step
+from hpo.torch_mode import own_mode
 from hpo.training.activations import ACTIVATIONS
 from hpo.training.data import Data, Dataset, Part, load_dataset
 from hpo.training.hyperparameters import KNOWN, LOSSES, Preparation, complete
@@ -151,6 +152,7 @@ def metric_of(data: Data) -> str:
     return "accuracy" if data.task == "classification" else "rmse"
 
 
+@own_mode()
 def train_members(members: Sequence[Member], epochs: int, metric: str | None = None) -> list[Result]:
     """Train all that fit together in one chunk each, up to an epoch; those that stop early leave."""
     curves: dict[Member, list[Step]] = {each: [] for each in members}
