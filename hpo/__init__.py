@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hpo.domains import Float as Float
     from hpo.domains import Int as Int
     from hpo.errors import HpoError as HpoError
+    from hpo.estimators import SimpleNNClassifier as SimpleNNClassifier
+    from hpo.estimators import SimpleNNRegressor as SimpleNNRegressor
     from hpo.function_objective import FunctionObjective as FunctionObjective
     from hpo.objective import Objective as Objective
     from hpo.search_cv import HPOSearchCV as HPOSearchCV
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from hpo.space import Space as Space
     from hpo.study import Study as Study
     from hpo.study import load_study as load_study
+    from hpo.training.saved import load_model as load_model
     from hpo.trial import Outcome as Outcome
     from hpo.trial import Proposal as Proposal
     from hpo.trial import Trial as Trial
@@ -40,10 +43,13 @@ _HOME = {
     "Outcome": "hpo.trial",
     "Proposal": "hpo.trial",
     "Searcher": "hpo.searcher",
+    "SimpleNNClassifier": "hpo.estimators",
+    "SimpleNNRegressor": "hpo.estimators",
     "Space": "hpo.space",
     "Study": "hpo.study",
     "Trial": "hpo.trial",
     "create_study": "hpo.api",
+    "load_model": "hpo.training.saved",
     "load_study": "hpo.study",
     "search": "hpo.api",
 }

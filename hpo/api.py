@@ -13,7 +13,7 @@ from hpo.loop import Ending, run
 from hpo.objective import Objective
 from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
 from hpo.progress import Display
-from hpo.resolve import MAX_TRIALS, resolve_objective, seconds, whole
+from hpo.resolve import DEFAULT_OBJECTIVE, MAX_TRIALS, objective_by_name, resolve_objective, seconds, whole
 from hpo.searcher import Searcher
 from hpo.signals import SIGINT_EXIT, ending_by_signal
 from hpo.space import Space
@@ -40,12 +40,18 @@ def search(
     store: str | Path | None = None,
     name: str | None = None,
     progress: bool | Literal["each"] = True,
+    *,
+    data: Any = None,
+    target: str | None = None,
+    task: str | None = None,
+    metric: str | None = None,
+    folds: int | None = None,
 ) -> Study:
     """Search for the best hyperparameters; every trial is stored, and an interrupted search can be resumed.
 
     Args:
         objective: what is optimised: a function (see `hpo.FunctionObjective`), an Objective, a registered name
-            or "module:function"; None: train a SimpleNN on synthetic classification data.
+            or "module:function"; None: train a SimpleNN on `data`, or on synthetic classification data.
         space: the hyperparameters: a `Space` or a dict of name to domain; None: the objective's own.
         searcher: a name (`hpo searchers` lists them), a Searcher class, or an instance with its settings.
         trials: the budget in full trainings: `trials` x `epochs` epochs, which halving spends on more, shorter
@@ -60,6 +66,12 @@ def search(
         name: of the study; an existing one of the same specification goes on to the total of `trials`. None: a
             new study, named after objective, searcher and seed.
         progress: whether to show it on stderr; "each": with a line for every trial.
+        data: without an objective, what to train on: a CSV or Parquet file, a DataFrame, a pair (X, y) of arrays, or
+            the name of generated data. `hpo.training.objective.SimpleNNObjective` takes more about a table.
+        target: the column of a table to predict.
+        task: "classification" or "regression"; None: as the target looks.
+        metric: what is optimised; None: accuracy, of a regression rmse.
+        folds: of cross-validation; None: one validation part.
 
     Returns:
         The study.
@@ -69,7 +81,12 @@ def search(
         KeyboardInterrupt: after Ctrl-C, with everything saved; SystemExit(143) after SIGTERM.
     """
     trials = whole("trials", trials, 0, MAX_TRIALS)
-    found = resolve_objective(objective, direction)
+    told = {"data": data, "target": target, "task": task, "metric": metric, "folds": folds}
+    told = {setting: value for setting, value in told.items() if value is not None}
+    if told and objective is not None:
+        setting, name = next(iter(told)), brief(objective)
+        raise UsageError(f"{setting} is for the shared objective: leave it out, or leave out objective={name}")
+    found = resolve_objective(objective_by_name(DEFAULT_OBJECTIVE, told) if told else objective, direction)
     plan = Plan(
         objective=found,
         spec=specify(found, space, searcher, epochs=epochs, seed=seed, batch=batch),

@@ -14,6 +14,7 @@ from dataclasses import MISSING, dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
+from hpo.errors import did_you_mean
 from hpo.values import UNSET, brief, canonical, cell, exact, held, log_spaced, middle, not_json, plain, tag, untag
 
 When = Mapping[str, Iterable[Any]]
@@ -385,7 +386,7 @@ def domain_from_json(data: Mapping[str, Any]) -> Domain:
         raise ValueError(f"type is {brief(kind)}, expected one of {', '.join(map(repr, _KINDS))}")
     known = {field.name: field.default is MISSING for field in dataclasses.fields(_KINDS[kind])}
     if unknown := [key for key in fields if key not in known]:
-        raise ValueError(f"unknown key {brief(unknown[0])} of a {kind}, expected {', '.join(known)}")
+        raise ValueError(f"unknown key {brief(unknown[0])} of a {kind}: {did_you_mean(unknown[0], known)}")
     if missing := [key for key, required in known.items() if required and key not in fields]:
         raise ValueError(f"a {kind} needs {missing[0]!r}")
     for key in ("default", "options"):

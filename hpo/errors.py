@@ -36,7 +36,7 @@ class NoResultError(HpoError):
 
 
 class NoFitError(NoResultError, ValueError):
-    """No configuration of an estimator could be fitted and scored; a ValueError, as scikit-learn's searches raise."""
+    """An estimator, or every configuration of one, could not be fitted; a ValueError, as scikit-learn raises."""
 
 
 class NotFoundError(HpoError):

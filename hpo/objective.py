@@ -69,6 +69,7 @@ class Objective(ABC):
         has_epochs: whether trials can be trained for fewer epochs than the most.
         restarts: whether every evaluation starts anew, and so is charged all its epochs.
         default_epochs: the most a trial trains unless the user says otherwise; None without epochs.
+        saves_models: whether it has a `model_file`.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Objective(ABC):
     has_epochs: bool = False
     restarts: bool = False
     default_epochs: int | None = None
+    saves_models: bool = False
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class Objective(ABC):
         return "cpu"
 
     def notices(self) -> Sequence[str]:
-        """What users should know about their data, said at the beginning of a run."""
+        """What users should know about their data and trials, said at the beginning of a run."""
         return ()
 
     def advice(self) -> str | None:
@@ -128,3 +130,22 @@ class Objective(ABC):
         None without test data. The interval's resampling is seeded by `hpo.seeding`: the same job, the same score.
         """
         return None
+
+    def model_file(
+        self, job: Job, *, study: str, scores: Mapping[str, Any] | None, everything: bool = False
+    ) -> bytes | None:
+        """A file with the model of the very trial (job.params, job.seed), trained again to `job.target`.
+
+        Args:
+            job: the trial.
+            study: its name.
+            scores: of the model, see `Study.save`; None: none belongs to it.
+            everything: whether to train on all rows, those of the test part, too.
+
+        Returns:
+            None if training diverges.
+
+        Raises:
+            UsageError: the objective does not save models.
+        """
+        raise UsageError(f"objective {self.name!r} has no models to save")

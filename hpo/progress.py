@@ -76,7 +76,7 @@ class Display:
             f"device {objective.numerics()}{advice}; store {driver.store.path}"
         )
         for notice in objective.notices():
-            self.note(f"data: {notice}")
+            self.note(notice)
         self._tenths = self._tenth(driver)
         if self._enabled and sys.stderr.isatty():
             from rich.console import Console

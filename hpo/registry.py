@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from hpo.errors import LoadError, NotFoundError, UsageError, did_you_mean
+from hpo.values import brief
 
 
 @functools.cache  # a scan of all installed packages
@@ -97,7 +98,7 @@ def make_searcher(searcher: Any, settings: Mapping[str, Any] | None = None) -> t
     else:
         kind = searcher
     if not (inspect.isclass(kind) and issubclass(kind, Searcher)):
-        raise UsageError(f"searcher is {searcher!r}, expected a name, a Searcher class or an instance of one")
+        raise UsageError(f"searcher is {brief(searcher)}, expected a name, a Searcher class or an instance of one")
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     for key, value in settings.items():
         if key not in fields:
@@ -106,7 +107,7 @@ def make_searcher(searcher: Any, settings: Mapping[str, Any] | None = None) -> t
         checked = type(default) in (int, float, bool, str) and not fields[key].metadata.get("nested")
         if checked and not _fits(value, type(default)):
             raise UsageError(
-                f"searcher {searcher_name(kind)!r}: {key} is {value!r} ({type(value).__name__}), "
+                f"searcher {searcher_name(kind)!r}: {key} is {brief(value)} ({type(value).__name__}), "
                 f"expected {type(default).__name__}"
             )
     for key, field in fields.items():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.errors import LoadError, NotFoundError, UsageError
+from hpo.errors import LoadError, NotFoundError, UsageError, did_you_mean
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.registry import import_object, load
@@ -75,9 +75,15 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
 
 
 def objective_by_name(name: str, settings: Mapping[str, Any]) -> Objective:
-    """A registered objective with settings."""
+    """A registered objective with settings; raises UsageError for one that it does not have."""
+    kind = load("objectives", name)
+    known = inspect.signature(kind).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        for setting in settings:
+            if setting not in known:
+                raise UsageError(f"objective {name!r} has no setting {setting!r}: {did_you_mean(setting, known)}")
     try:
-        objective: Objective = load("objectives", name)(**settings)
+        objective: Objective = kind(**settings)
     except TypeError as error:
         raise UsageError(f"objective {name!r}: {error}") from None
     return objective

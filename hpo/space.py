@@ -110,6 +110,8 @@ class Space(Mapping[str, Domain]):
     def validate(self, params: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:
         """`params` as a configuration of plain Python values, in declared order; defaults fill what is left out.
 
+        A constant is its own default.
+
         Raises:
             SpaceError: an unknown, inactive or missing hyperparameter, or a value outside its domain.
         """
@@ -129,11 +131,14 @@ class Space(Mapping[str, Domain]):
                 if name in given:
                     raise SpaceError(f"{where}: {name!r} is given but inactive: {self._why_inactive(name)}")
                 continue
-            value = given.get(name, self._domains[name].default)
+            domain = self._domains[name]
+            value = given.get(name, domain.default)
+            if value is UNSET and domain.size == 1:
+                value = domain.grid_value(0, 1)
             if value is UNSET:
                 raise SpaceError(f"{where}: {name!r} is missing and has no default: give it a value")
             try:
-                result[name] = self._domains[name].accept(value)
+                result[name] = domain.accept(value)
             except ValueError as error:
                 raise SpaceError(f"{where}: {name!r}: {error}") from None
         return {name: result[name] for name in self if name in result}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -246,6 +247,44 @@ class Study:
         winner, top = Winner.from_json(stored[-1]), self.top(CANDIDATES)
         same = [(c.number, winner.epochs) for c in winner.candidates] == [(t.number, t.epochs) for t in top]
         return winner if same else None
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        refit: bool = False,
+        overwrite: bool = False,
+        objective: Objective | None = None,
+        progress: bool = True,
+    ) -> None:
+        """Write the winner's model to a file that `hpo.load_model` reads: the very one that was tested.
+
+        It is trained again from its seed, which gives the same weights. If the winner is not known yet it is found
+        first, see `winner`; without test data the best trial's model is written.
+
+        Args:
+            path: the file.
+            refit: whether to train on all rows instead, those of the test part, too. Nothing is left to score such a
+                model on: the file has no scores.
+            overwrite: whether it may take the place of an existing file.
+            objective: see `winner`.
+            progress: whether to say on stderr what is trained.
+
+        Raises:
+            UsageError: the objective has no models to save.
+            CannotCreateError: the file exists, or cannot be created; refused before anything is trained.
+            NoResultError: no trial has succeeded, or the training on all rows diverges.
+        """
+        from hpo.comparison.take_home import save_answer
+
+        found = None if "name" not in self.spec.objective else self._own_objective(objective)
+        if found is None or not found.saves_models:
+            raise UsageError(
+                f"study {self.name!r} has no model to save: its objective {canonical(self.spec.objective)} does not "
+                "hand out what it trained; take study.best_params and train your own"
+            )
+        self.check_objective(found)
+        self._release()
+        save_answer(self, found, path, refit=refit, overwrite=overwrite, progress=progress)
 
     def check_objective(self, objective: Objective) -> None:
         """Raise ConflictError if the study was made with another objective."""

@@ -6,9 +6,9 @@ trials = 50                                    # budget in full trainings
 epochs = 30                                    # the most that one trial trains
 searcher = "tpe"                               # or a table: {name = "halving", eta = 2}
 
-[objective]                                    # or a text: "module:function", with direction below
+[objective]                                    # or a text: "module:function", with direction above
 name = "simplenn"
-data = "moons"
+data = "moons"                                 # or a table: files are looked for beside the study file
 
 [space]                                        # or the name of one of the objective's spaces
 learning_rate = {type = "float", low = 1e-3, high = 1.0, log = true}
@@ -20,25 +20,28 @@ width = 64                                     # a constant
 learning_rate = [0.001, 0.01, 0.1]
 """
 
+import contextlib
 import dataclasses
 import itertools
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hpo.domains import Domain
-from hpo.errors import LoadError, NotFoundError, SpaceError, UsageError, did_you_mean
+from hpo.errors import HpoError, LoadError, NotFoundError, UsageError, did_you_mean
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
 from hpo.registry import entries, import_object
 from hpo.resolve import DEFAULT_OBJECTIVE, objective_by_name, resolve_objective
 from hpo.space import Space, as_domain
+from hpo.training import objective_keys
 from hpo.values import brief
 
 MAX_BYTES = 1_000_000
+MAX_MESSAGE = 1_000  # characters of an error, however long the text or number that it quotes
 _NAMED = (str, dict)
 KEYS: dict[str, type | tuple[type, ...]] = {
     "question": str,
@@ -75,22 +78,45 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
         study: a shipped study, a TOML file or "module:function"; None: the shared objective as it comes.
         searcher: overrides the study's own, settings included.
         changes: `key=value` for any key, e.g. "searcher.eta=4".
-        flags: trials, epochs, seed, batch, direction, name; None where not given. They win over `changes`, which win
-            over the study's own overrides.
+        flags: trials, epochs, seed, batch, direction, name, and "objective" with keys of the shared objective; None
+            where not given. They win over `changes`, which win over the study's own overrides.
 
     Raises:
         HpoError: naming file and key, what was found and what was expected.
     """
-    where, label, table = _find(study)
-    _check(table, where)
-    _check_overrides(table, where)
     typed = [_parse(change) for change in changes]
+    where, label, table = _find(study)
+    with _naming(where):
+        return _plan(table, label, searcher, typed, flags)
+
+
+@contextlib.contextmanager
+def _naming(where: str | None) -> Iterator[None]:
+    """Let errors say which study they are about."""
+    try:
+        yield
+    except HpoError as error:
+        if where is None:
+            raise
+        message = str(error)
+        cut = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
+        raise type(error)(f"{where}: {cut}") from None
+
+
+def _plan(
+    table: dict[str, Any],
+    label: str | None,
+    searcher: str | None,
+    typed: list[dict[str, Any]],
+    flags: Mapping[str, Any],
+) -> Plan:
+    """See `read_plan`; `typed` are its changes as tables."""
     named = [edit["searcher"] for edit in typed if isinstance(edit.get("searcher"), str)]
     if chosen := [searcher] if searcher is not None else named[-1:]:
         table = table | {"searcher": chosen[0]}
         typed = [edit for edit in typed if not isinstance(edit.get("searcher"), str)]
     override = table.get("override", {}).get(_searcher_name(table), {})
-    edits = [override, *typed, {key: value for key, value in flags.items() if value is not None}]
+    edits = [override, *typed, _typed_flags(flags)]
     space: Any = table.get("space")
     space_edits: dict[str, Any] = {}
     for edit in edits:
@@ -100,18 +126,15 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
             elif key == "space":
                 space = value
             else:
-                table = table | {key: _merged(table.get(key), value)}
-    objective, module_space = _objective(table, where)
+                table = table | {key: _merged(key, table.get(key), value)}
+    _check_flags(table, flags.get("objective"))
+    objective, module_space = _objective(table)
     settings = _named(table.get("searcher", DEFAULT_SEARCHER))
     name = settings.pop("name", DEFAULT_SEARCHER)
-    try:
-        whole_space = _space(space, objective, module_space)
-        if isinstance(objective, FunctionObjective):  # only the shared objective knows what else it could take
-            _check_known(whole_space, [edit["space"] for edit in typed if isinstance(edit.get("space"), dict)])
-        whole_space = edited(whole_space, space_edits)
-        objective.check_space(whole_space)
-    except SpaceError as error:
-        raise SpaceError(f"{where}: {error}") from None
+    whole_space = _space(space, objective, module_space)
+    if isinstance(objective, FunctionObjective):  # only the shared objective knows what else it could take
+        _check_known(whole_space, [edit["space"] for edit in typed if isinstance(edit.get("space"), dict)])
+    whole_space = edited(whole_space, space_edits)
     spec = specify(
         objective,
         whole_space,
@@ -122,6 +145,13 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
         batch=table.get("batch"),
     )
     return Plan(objective, spec, table.get("trials", DEFAULT_TRIALS), name=table.get("name"), label=label)
+
+
+def _typed_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that were given; what is no key of a study is a setting of its objective."""
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings = {key: value for key, value in given.items() if key not in KEYS}
+    return {key: value for key, value in given.items() if key in KEYS} | ({"objective": settings} if settings else {})
 
 
 def edited(space: Space, edits: Mapping[str, Any]) -> Space:
@@ -153,14 +183,18 @@ def _still_possible(parent: Domain | None, values: Iterable[Any]) -> list[Any]:
     return [] if parent is None else [value for value in values if possible(value)]
 
 
-def _find(study: str | None) -> tuple[str, str | None, dict[str, Any]]:
-    """Where the study comes from, the beginning of its name, its content."""
+def _find(study: str | None) -> tuple[str | None, str | None, dict[str, Any]]:
+    """What messages call the study, the beginning of its name, its content."""
     if study is None:
-        return "the default study", None, {}
+        return None, None, {}
     if ":" in study and not study.endswith(".toml"):
-        return study, None, {"objective": study}
+        return None, None, {"objective": study}
     if study.endswith(".toml"):
-        return study, Path(study).stem, _read(Path(study))
+        where, table, folder = f"study file {study}", _read(Path(study)), Path(study).parent
+        with _naming(where):
+            _check(table)
+            _check_overrides(table)
+        return where, Path(study).stem, _located(table, folder)
     known = shipped()
     if study not in known:
         raise NotFoundError(
@@ -182,25 +216,42 @@ def _read(path: Path) -> dict[str, Any]:
         raise LoadError(f"study file {path} is not valid TOML: {error}") from error
 
 
-def _check(table: Mapping[str, Any], where: str) -> None:
+def _check(table: Mapping[str, Any], inside: str = "") -> None:
+    """Refuse unknown keys and values of other types."""
     for key, value in table.items():
-        if key not in KEYS:
-            raise UsageError(f"{where}: unknown key {key!r}: {did_you_mean(key, KEYS)}")
+        if key not in KEYS or (inside and key == "override"):
+            raise UsageError(f"unknown key {brief(inside + key)}: {did_you_mean(key, SETTABLE if inside else KEYS)}")
         if isinstance(value, bool) or not isinstance(value, KEYS[key]):
-            raise UsageError(f"{where}: {key} is {brief(value)}, expected {_EXPECTED[KEYS[key]]}")
+            raise UsageError(f"{inside}{key} is {brief(value)}, expected {_EXPECTED[KEYS[key]]}")
 
 
-def _check_overrides(table: Mapping[str, Any], where: str) -> None:
+def _check_overrides(table: Mapping[str, Any]) -> None:
     """Every override, not only the one that applies: a slip shows at once."""
     known = entries("searchers")
     for searcher, override in table.get("override", {}).items():
         if searcher not in known:
-            raise UsageError(f"{where}: override.{searcher}: no such searcher: {did_you_mean(searcher, known)}")
+            raise UsageError(f"override.{searcher}: no such searcher: {did_you_mean(searcher, known)}")
         if not isinstance(override, dict):
-            raise UsageError(f"{where}: override.{searcher} is {brief(override)}, expected a table")
-        _check(override, f"{where}: override.{searcher}")
-        if "override" in override:
-            raise UsageError(f"{where}: override.{searcher}: unknown key 'override'")
+            raise UsageError(f"override.{searcher} is {brief(override)}, expected a table")
+        _check(override, f"override.{searcher}.")
+
+
+def _check_flags(table: Mapping[str, Any], settings: Mapping[str, Any] | None) -> None:
+    """Refuse what the command line says about data where the study's objective has its own."""
+    name = _named(table.get("objective")).get("name", DEFAULT_OBJECTIVE)
+    if settings and name != DEFAULT_OBJECTIVE:
+        option = f"--{next(iter(settings)).replace('_', '-')}"
+        raise UsageError(f"{option} is for the objective {DEFAULT_OBJECTIVE!r}, but the study's is {brief(name)}")
+
+
+def _located(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A study file in `folder` with the files that it names found from there."""
+    found = dict(table)
+    if isinstance(table.get("objective"), dict):
+        found["objective"] = objective_keys.located(table["objective"], folder)
+    if "override" in table:
+        found["override"] = {searcher: _located(edit, folder) for searcher, edit in table["override"].items()}
+    return found
 
 
 def _check_known(space: Space, edits: Iterable[Mapping[str, Any]]) -> None:
@@ -228,12 +279,16 @@ def _parse(change: str) -> dict[str, Any]:
         if value[:1] in ("[", "{", '"', "'"):
             raise UsageError(f"{where}: the value is not valid TOML: texts inside lists need quotes") from None
     result = {section: {name: value} if name else value}
-    _check(result, where)
+    with _naming(where):
+        _check(result)
     return result
 
 
-def _merged(old: Any, new: Any) -> Any:
-    return _named(old) | new if isinstance(new, dict) else new
+def _merged(key: str, old: Any, new: Any) -> Any:
+    """The value of `key` after a change of it: new settings win, old ones stay."""
+    if not isinstance(new, dict):
+        return new
+    return objective_keys.combined(_named(old), new) if key == "objective" else _named(old) | new
 
 
 def _named(found: Any) -> dict[str, Any]:
@@ -248,12 +303,14 @@ def _searcher_name(table: Mapping[str, Any]) -> str:
     return str(name).partition(":")[0]
 
 
-def _objective(table: Mapping[str, Any], where: str) -> tuple[Objective, Any]:
+def _objective(table: Mapping[str, Any]) -> tuple[Objective, Any]:
     """The objective, and the `space` beside it where it is a function in a module."""
     settings, direction = _named(table.get("objective")), table.get("direction")
     path = settings.pop("name", DEFAULT_OBJECTIVE)
     if not isinstance(path, str):
-        raise UsageError(f"{where}: objective.name is {brief(path)}, expected text")
+        raise UsageError(f"objective.name is {brief(path)}, expected text")
+    if path == DEFAULT_OBJECTIVE:
+        settings = objective_keys.arguments(settings)
     if ":" not in path:
         return resolve_objective(objective_by_name(path, settings), direction), None
     if settings:

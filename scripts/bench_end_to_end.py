@@ -71,10 +71,11 @@ def search_ours(searcher: str, trials: int, seed: int, folder: Path) -> dict[str
 def search_optuna(searcher: str, trials: int, seed: int, folder: Path, threads: int) -> dict[str, Any]:
     import optuna
     import torch
-    from bench_population import DATA, train_loop
+    from bench_population import DATA
     from optuna.exceptions import ExperimentalWarning
     from optuna.samplers import BaseSampler, RandomSampler, TPESampler
     from optuna.trial import TrialState
+    from tutorial_loop import train_loop
 
     from hpo.domains import Choice, Domain, Float, Int
     from hpo.training.data import load_data

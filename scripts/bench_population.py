@@ -1,15 +1,17 @@
 """What a trial costs when many train together, beside the tutorial's plain loop, which trains one after another.
 
-    python scripts/bench_population.py [--quick] [--huge] [--gpu]
+    python scripts/bench_population.py [--quick] [--only ROW] [--huge] [--gpu]
 
-The loop is `train_loop` below: `nn.Sequential`, `torch.optim` with its defaults, `nn.CrossEntropyLoss`, a Python loop
-over shuffled batches. Like the engine it evaluates the validation rows once an epoch and reads both losses. It runs on
-the number of threads that suits it best: tried for each kind of trial before the rounds and, beside one, in them.
+The loop is `train_loop` of tutorial_loop.py: `nn.Sequential`, `torch.optim` with its defaults, `nn.CrossEntropyLoss`,
+a Python loop over shuffled batches. Like the engine it evaluates the validation rows once an epoch and reads both
+losses. It runs on the number of threads that suits it best: tried for each kind of trial before the rounds and, beside
+one, in them.
 The engine is the objective's executor, timed from before it is made to its last outcome, on all cores and on one.
 All take turns in every round; shown are medians over the rounds, for ratios also the lowest and the highest round.
 In a round the engine trains all configurations, the loop a few of them and others in the next.
 
-* K trials of one configuration, and a mixed draw: widths, depths, batch sizes, optimizers, activations all differ.
+* K trials of one configuration; a mixed draw: widths, depths, batch sizes, optimizers, activations all differ; a draw
+  from the space of the study `everything`, beside the one-trial path, which is the only loop that knows all of it.
 * The share of the machine's matrix-multiply limit: the operations that the trial's own sizes need, padding not
   counted, beside what a product of 512 x 512 float32 reaches on one thread, times threads.
 * The solo path, `hpo.training.solo`, beside the loop in CPU time, both on one thread. It has torch's fused optimizers.
@@ -20,7 +22,6 @@ In a round the engine trains all configurations, the loop a few of them and othe
 """
 
 import argparse
-import itertools
 import json
 import math
 import os
@@ -28,26 +29,26 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
+from tutorial_loop import Params, flops, train_loop
 
 from hpo import Choice, Float, Int, Space, seeding
 from hpo.executors.base import Executor
-from hpo.training.data import Data, load_data
-from hpo.training.hyperparameters import ACTIVATIONS, OPTIMIZERS
+from hpo.study_file import shipped
+from hpo.training.data import Data, load_data, load_dataset
+from hpo.training.hyperparameters import complete
 from hpo.training.objective import SimpleNNObjective
 from hpo.training.population.parallel import ParallelExecutor
 from hpo.training.solo import train_and_evaluate
-from hpo.trial import Job, Outcome, State
+from hpo.trial import Job, Outcome, Reason, State
 
-Params = Mapping[str, Any]
+Train = Callable[[Params, Data, int, int], float]
 Cost = tuple[float, float]  # milliseconds a trial, mean accuracy
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -61,8 +62,8 @@ MIXED = Space(
         "width": Int(16, 256, log=True),
         "depth": Int(1, 3),
         "batch_size": Choice((32, 64, 128)),
-        "optimizer": Choice(OPTIMIZERS),
-        "activation": Choice(ACTIVATIONS),
+        "optimizer": Choice(("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop")),
+        "activation": Choice(("relu", "tanh", "sigmoid", "leaky_relu")),
         "dropout": Float(0.0, 0.5),
         "learning_rate": Float(1e-3, 3e-2, log=True),
         "weight_decay": Float(1e-5, 1e-2, log=True),
@@ -84,70 +85,31 @@ class Size:
 QUICK = Size(64, 2, 1, 6, (1, 64), (100, 1_000), (64, 256))
 
 
-def make_model(params: Params, data: Data) -> nn.Sequential:
-    kinds = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "leaky_relu": nn.LeakyReLU}
-    layers: list[nn.Module] = []
-    fan_in = data.n_inputs
-    for _ in range(params["depth"]):
-        layers += [nn.Linear(fan_in, params["width"]), kinds[params.get("activation", "relu")]()]
-        if params.get("dropout", 0) > 0:
-            layers.append(nn.Dropout(params["dropout"]))
-        fan_in = params["width"]
-    return nn.Sequential(*layers, nn.Linear(fan_in, data.n_outputs))
+def train_solo(params: Params, data: Data, seed: int, epochs: int) -> float:
+    """The one-trial path, which knows every technique; returns the accuracy."""
+    steps = train_and_evaluate(params, load_dataset(DATA, 0).prepared(complete(params).preparation), seed, epochs)[1]
+    return steps[-1].value
 
 
-def make_optimizer(params: Params, model: nn.Module) -> torch.optim.Optimizer:
-    name, weights = params["optimizer"], model.parameters()
-    rate, decay = params["learning_rate"], params.get("weight_decay", 0.0)
-    if name in ("sgd", "momentum", "nesterov"):
-        momentum = 0.0 if name == "sgd" else params.get("momentum", 0.9)
-        return torch.optim.SGD(weights, rate, momentum, weight_decay=decay, nesterov=name == "nesterov")
-    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
-    optimizer: torch.optim.Optimizer = kinds[name](weights, rate, weight_decay=decay)
-    return optimizer
+def mean(values: Sequence[float]) -> float:
+    """Of those that are finite: some trials of the space of everything diverge, on both sides."""
+    return statistics.fmean(value for value in values if math.isfinite(value))
 
 
-def train_loop(params: Params, data: Data, seed: int, epochs: int) -> float:
-    """The tutorial's loop; returns the accuracy on validation data, NaN as soon as a loss is not finite."""
-    order = torch.Generator().manual_seed(seed)
-    model = make_model(params, data)
-    optimizer = make_optimizer(params, model)
-    criterion = nn.CrossEntropyLoss()
-    x, y = data.train.x, data.train.y
-    accuracy = math.nan
-    for _ in range(epochs):
-        model.train()
-        loss_sum = 0.0
-        for batch in torch.split(torch.randperm(len(y), generator=order), params["batch_size"]):
-            optimizer.zero_grad()
-            loss = criterion(model(x[batch]), y[batch])
-            loss.backward()
-            optimizer.step()
-            loss_sum += loss.item() * len(batch)
-        model.eval()
-        with torch.no_grad():
-            logits = model(data.validation.x)
-            validation_loss = criterion(logits, data.validation.y).item()
-            accuracy = (logits.argmax(dim=1) == data.validation.y).float().mean().item()
-        if not math.isfinite(loss_sum + validation_loss):
-            return math.nan
-    return accuracy
-
-
-def run_loop(configs: Sequence[Params], threads: int, epochs: int) -> Cost:
-    """The plain loop on so many threads."""
+def run_loop(configs: Sequence[Params], threads: int, epochs: int, train: Train = train_loop) -> Cost:
+    """A loop over trials on so many threads."""
     data = load_data(DATA, 0)
     torch.set_num_threads(threads)
     begin = time.perf_counter()
-    accuracies = [train_loop(params, data, seed, epochs) for seed, params in enumerate(configs, start=1)]
-    return 1000 * (time.perf_counter() - begin) / len(configs), statistics.fmean(accuracies)
+    accuracies = [train(params, data, seed, epochs) for seed, params in enumerate(configs, start=1)]
+    return 1000 * (time.perf_counter() - begin) / len(configs), mean(accuracies)
 
 
-def best_threads(configs: Sequence[Params], rounds: int, epochs: int) -> int:
+def best_threads(configs: Sequence[Params], rounds: int, epochs: int, train: Train = train_loop) -> int:
     """The number of threads on which the loop trains `configs` fastest."""
     counts = sorted({*(1 << i for i in range(CORES.bit_length())), CORES})
-    train_loop(configs[0], load_data(DATA, 0), 0, 1)  # torch imports much at the first step
-    tried = [[run_loop(configs, count, epochs) for count in counts] for _ in range(rounds)]
+    train(configs[0], load_data(DATA, 0), 0, 1)  # torch imports much at the first step
+    tried = [[run_loop(configs, count, epochs, train) for count in counts] for _ in range(rounds)]
     fastest = [min(costs) for costs in zip(*tried, strict=True)]
     return counts[fastest.index(min(fastest))]
 
@@ -160,15 +122,15 @@ def together(executor: Executor, configs: Sequence[Params], epochs: int, first: 
     while len(values) < len(configs):
         for _, event in executor.wait(0.1):
             if isinstance(event, Outcome):
-                if event.state is not State.DONE or event.value is None:
+                if event.state is not State.DONE and event.reason != Reason.NON_FINITE:
                     sys.exit(f"trial {event.number} with {event.params} failed, so times mean nothing: {event.error}")
-                values.append(event.value)
+                values.append(math.nan if event.value is None else event.value)
     return values
 
 
 def make_engine(threads: int | None = None, device: str = "cpu") -> Executor:
     objective = SimpleNNObjective(device=device)
-    return objective.executor() if threads is None else ParallelExecutor(objective, load_data(DATA, 0), threads=threads)
+    return objective.executor() if threads is None else ParallelExecutor(objective, threads=threads)
 
 
 def run_engine(configs: Sequence[Params], threads: int | None, epochs: int, device: str = "cpu") -> Cost:
@@ -176,7 +138,7 @@ def run_engine(configs: Sequence[Params], threads: int | None, epochs: int, devi
     begin = time.perf_counter()
     with closing(make_engine(threads, device)) as executor:
         values = together(executor, configs, epochs)
-        return 1000 * (time.perf_counter() - begin) / len(configs), statistics.fmean(values)
+        return 1000 * (time.perf_counter() - begin) / len(configs), mean(values)
 
 
 def median_ms(costs: Sequence[Cost]) -> float:
@@ -203,6 +165,7 @@ class Row:
     sample: int  # trials that the loop trains in a round
     at_least: float
     aim: float
+    train: Train = train_loop
 
 
 def uniform(width: int, optimizer: str, count: int) -> list[Params]:
@@ -215,7 +178,10 @@ def rows(trials: int, sample: int) -> list[Row]:
     found = [Row(f"width {w}, {name}", uniform(w, name, trials), 4, *wanted) for (w, name), wanted in targets.items()]
     chance = seeding.generator(0, "bench_population")
     mixed = sorted((MIXED.sample(chance) for _ in range(trials)), key=itemgetter("batch_size", "depth", "optimizer"))
-    return [*found, Row("mixed", mixed, sample, 6, 15)]  # sorted by what the loop's time depends on: its samples agree
+    everything = Space(shipped()["everything"]["space"])
+    drawn = sorted((everything.sample(chance) for _ in range(trials)), key=itemgetter("batch_size", "depth", "width"))
+    # sorted by what the loop's time depends on: its samples agree
+    return [*found, Row("mixed", mixed, sample, 6, 15), Row("everything", drawn, sample, 4, 8, train_solo)]
 
 
 def spread(configs: Sequence[Params], count: int, start: int = 0) -> Sequence[Params]:
@@ -226,13 +192,13 @@ def spread(configs: Sequence[Params], count: int, start: int = 0) -> Sequence[Pa
 
 def bench_row(row: Row, size: Size, limit: float) -> int:
     """Measure and print one row; returns the loop's best number of threads."""
-    likely = best_threads(spread(row.configs, min(row.sample, 6)), min(3, size.rounds), size.epochs)
+    likely = best_threads(spread(row.configs, min(row.sample, 6)), min(3, size.rounds), size.epochs, row.train)
     run_engine(row.configs[:8], CORES, 1)  # warms up
     loop: dict[int, list[Cost]] = {likely: [], 1: []}
     engine: dict[int, list[Cost]] = {CORES: [], 1: []}
     for index in range(size.rounds):
         for threads, costs in loop.items():
-            costs.append(run_loop(spread(row.configs, row.sample, index), threads, size.epochs))
+            costs.append(run_loop(spread(row.configs, row.sample, index), threads, size.epochs, row.train))
         for threads, costs in engine.items():
             costs.append(run_engine(row.configs, threads, size.epochs))
     best = min(loop, key=lambda threads: median_ms(loop[threads]))
@@ -244,18 +210,12 @@ def bench_row(row: Row, size: Size, limit: float) -> int:
         print(f"  {side:<7}{median_ms(costs):7.2f} ms a trial (threads: {threads}), accuracy {accuracy:.3f}")
     words = times_as_fast(loop[1], engine[1])[1]
     print(f"  on one thread each: {median_ms(loop[1]):.2f} and {median_ms(engine[1]):.2f} ms, {words}")
+    if row.train is not train_loop:
+        return best  # its layers are not the tutorial's
     work = statistics.fmean(flops(params, load_data(DATA, 0), size.epochs) for params in row.configs)
     shares = [f"{1000 * work / median_ms(engine[n]) / limit / n:.1%} (threads: {n})" for n in engine]
     print(f"  of the matrix-multiply limit: {', '.join(shares)}; {work / 1e6:.0f} Mflop a trial")
     return best
-
-
-def flops(params: Params, data: Data, epochs: int) -> int:
-    """Multiplications and additions of a trial's matrix products; no gradient is needed of the inputs."""
-    sizes = [data.n_inputs, *[int(params["width"])] * params["depth"], data.n_outputs]
-    weights = [fan_in * fan_out for fan_in, fan_out in itertools.pairwise(sizes)]
-    training = len(data.train.y) * (6 * sum(weights) - 2 * weights[0])
-    return epochs * (training + len(data.validation.y) * 2 * sum(weights))
 
 
 def matrix_limit() -> float:
@@ -366,12 +326,15 @@ def bench_gpu(size: Size) -> None:
             print(f"  {row.name:<16} K = {count:>4} {ms}, accuracy {costs[0][1]:.3f}")
 
 
-def bench_cpu(size: Size, *, huge: bool) -> None:
+def bench_cpu(size: Size, *, only: str | None, huge: bool) -> None:
     begin = time.perf_counter()
     limit = matrix_limit()
     print(f"{CORES} cores, torch {torch.__version__}; a product of 512 x 512 on one thread: {limit / 1e9:.0f} GFLOP/s")
     print(f"{size.trials} trials of {size.epochs} epochs, {size.rounds} interleaved rounds")
-    best = {row.name: bench_row(row, size, limit) for row in rows(size.trials, size.sample)}
+    wanted = [row for row in rows(size.trials, size.sample) if only in (None, row.name)]
+    best = {row.name: bench_row(row, size, limit) for row in wanted}
+    if only is not None:
+        return
     bench_solo(size)
     for optimizer in ("sgd", "adam"):
         bench_crossover(optimizer, best[f"width 64, {optimizer}"], size)
@@ -383,6 +346,7 @@ def bench_cpu(size: Size, *, huge: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer trials, epochs and rounds")
+    parser.add_argument("--only", help="one kind of trials, for instance everything")
     parser.add_argument("--huge", action="store_true", help="also 100,000 trials in one study")
     parser.add_argument("--gpu", action="store_true", help="the engine alone, on CUDA")
     parser.add_argument("--alone", type=json.loads, help=argparse.SUPPRESS)
@@ -393,7 +357,7 @@ def main() -> None:
     elif arguments.gpu:
         bench_gpu(size)
     else:
-        bench_cpu(size, huge=arguments.huge)
+        bench_cpu(size, only=arguments.only, huge=arguments.huge)
 
 
 if __name__ == "__main__":

@@ -364,3 +364,10 @@ def test_a_chain_of_conditions_declared_backwards_is_ordered() -> None:
     count = 2000
     links = {f"p{i}": Choice([0, 1], when={f"p{i - 1}": [1]} if i else None) for i in reversed(range(count))}
     assert Space(links).order == tuple(f"p{i}" for i in range(count))
+
+
+def test_a_constant_is_its_own_default():
+    space = Space({"a": 5, "b": Float(2, 2), "c": Int(1, 3, default=2), "d": [1, 2]})
+    assert space.validate({"d": 1}) == {"a": 5, "b": 2.0, "c": 2, "d": 1}
+    with pytest.raises(SpaceError, match="'d' is missing and has no default"):
+        space.validate({})

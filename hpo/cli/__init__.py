@@ -19,11 +19,13 @@ from hpo.errors import ConflictError, HpoError, Interrupt, StorageError, did_you
 from hpo.text import printable
 
 COMMANDS = {
+    "init": "Write a study file to begin with, also for a table of yours.",
     "run": "Search: run a study, or go on with a named one.",
     "resume": "Go on with a study; nothing has to be typed again.",
     "ls": "List the studies of a store.",
     "show": "Show a study, or one of its trials.",
-    "best": "Show the winner of a study.",
+    "best": "Show the winner of a study, or save its model.",
+    "predict": "Predict the rows of a table with a saved model.",
     "export": "Write all trials of a study as CSV or JSON lines.",
     "searchers": "List the searchers, or the settings of one.",
     "studies": "List the studies that come with hpo.",

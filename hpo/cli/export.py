@@ -47,19 +47,21 @@ def _write_jsonl(study: Any, out: TextIO) -> None:
 def _write_csv(study: Any, out: TextIO) -> None:
     names = list(study.spec.space)
     own = ["number", "state", "value", "epochs", "seconds", "seed", "reason"]
-    _write_row(out, [*own, *map(_cell, study.labels(own).values())])
+    write_row(out, [*own, *map(cell, study.labels(own).values())])
     for trial in _pages(study):
-        params = [_cell(trial.params.get(name)) for name in names]
-        _write_row(out, [*[_cell(getattr(trial, name)) for name in own], *params])
+        params = [cell(trial.params.get(name)) for name in names]
+        write_row(out, [*[cell(getattr(trial, name)) for name in own], *params])
 
 
-def _write_row(out: TextIO, cells: list[Any]) -> None:
+def write_row(out: TextIO, cells: list[Any]) -> None:
+    """One line of CSV."""
     row = io.StringIO(newline="")
     csv.writer(row).writerow(cells)  # with its own "\r\n", since only then it quotes cells that have a "\r"
     out.write(row.getvalue().removesuffix("\r\n") + "\n")
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value for `write_row`; text that a spreadsheet would run as a formula is prefixed with an apostrophe."""
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or isinstance(value, (int, float)):

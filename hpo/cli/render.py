@@ -53,15 +53,26 @@ def paragraph(text: str) -> None:
     _console().print(printable(text))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print a table; numbers are shortened, control characters written out."""
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, *, prose: bool = False) -> None:
+    """Print a table; numbers are shortened, control characters written out.
+
+    Args:
+        head: names of the columns.
+        rows: their cells.
+        title: above the table.
+        prose: whether cells are sentences, so that a terminal has a blank line between rows.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     rows = [list(row) for row in rows]
     result = Table(
-        box=SIMPLE_HEAD, title=Text(printable(title)) if title else None, title_justify="left", pad_edge=False
+        box=SIMPLE_HEAD,
+        title=Text(printable(title)) if title else None,
+        title_justify="left",
+        pad_edge=False,
+        leading=int(prose and sys.stdout.isatty()),
     )
     for index, name in enumerate(head):
         numeric = all(isinstance(row[index], (int, float, type(None))) for row in rows) and rows

@@ -6,12 +6,22 @@ from typing import Any
 import click
 
 from hpo.cli import options, render
+from hpo.training.objective_keys import KEYS
 
 
 @click.command(
     "run", epilog="Keys of --set: any of a study file, e.g. searcher.eta=4, space.width=64, objective.data=moons."
 )
 @click.argument("study", required=False)
+@click.option("--data", metavar="TABLE", help="A CSV or Parquet file, or the name of generated data, e.g. moons.")
+@click.option("--target", metavar="COLUMN", help="What to predict.")
+@click.option("--task", help="classification or regression [default: as the target looks].")
+@click.option("--test", metavar="FILE", help="A table whose rows test the winner [default: 20 % of the rows do].")
+@click.option("--split", metavar="COLUMN", help="Says train, validation or test in every row.")
+@click.option("--group", metavar="COLUMN", help="No value of it may be on two sides of a split.")
+@click.option("--ignore", multiple=True, metavar="COLUMNS", help="Are no inputs; with commas between, or repeated.")
+@click.option("--folds", type=int, help="k: k-fold cross-validation [default: 1, one validation part].")
+@click.option("--metric", help="What is optimised, e.g. f1_macro [default: accuracy, of a regression rmse].")
 @click.option("--searcher", help="A name (`hpo searchers`), optuna:SAMPLER or module:Class [default: tpe].")
 @click.option("--trials", type=int, help="Budget in full trainings; 0 only creates the study [default: 50].")
 @click.option("--epochs", type=int, help="The most that one trial trains [default: the objective's].")
@@ -19,6 +29,7 @@ from hpo.cli import options, render
 @click.option("--direction", help="maximize or minimize; needed for a function.")
 @click.option("--name", help="Name of the study; an existing one goes on [default: a new name].")
 @click.option("--batch", type=int, help="Proposals a round [default: the searcher's].")
+@click.option("--init-from", help="A saved model (`hpo best --save`) whose weights every trial starts from.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change any key of the study; repeatable.")
 @options.store
 @options.running
@@ -32,10 +43,12 @@ def command(
     verbose: bool,
     as_json: bool,
     changes: tuple[str, ...],
+    ignore: tuple[str, ...],
     **flags: Any,
 ) -> None:
     """Search for the best hyperparameters of STUDY: a shipped study (`hpo studies`), a TOML file, or
-    module:function with a `space` in that module. Without STUDY: a SimpleNN on synthetic classification data.
+    module:function with a `space` in that module. Without STUDY: a SimpleNN on TABLE, or on synthetic classification
+    data.
     """
     from hpo.api import open_study, run_study
     from hpo.cli.results import best_data, check_winner, print_best, print_study, study_data
@@ -43,6 +56,9 @@ def command(
     from hpo.study_file import read_plan
 
     seconds(timeout)  # refused before there is a study
+    ignored = [name.strip() for names in ignore for name in names.split(",") if name.strip()]
+    given = {"ignore": ignored or None} | {key: flags.pop(key) for key in KEYS if key in flags}
+    flags["objective"] = {key: value for key, value in given.items() if value is not None}
     with options.results_only():
         plan = read_plan(study, searcher=flags.pop("searcher"), changes=changes, flags=flags)
         if device is not None:

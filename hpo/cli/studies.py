@@ -18,4 +18,4 @@ def command(as_json: bool) -> None:
     if as_json:
         render.emit_json(data)
     else:
-        render.table(["study", "question", "what to expect"], [list(d.values()) for d in data])
+        render.table(["study", "question", "what to expect"], [list(d.values()) for d in data], prose=True)

@@ -13,7 +13,6 @@ _aten = torch.ops.aten
 LEAK: Final = 0.01  # slope of leaky_relu below zero
 FIRST_SLOPE: Final = 0.25  # of prelu below zero, before it has learnt
 SLOPES: Final = (1 / 8, 1 / 3)  # range of the slopes of rrelu below zero
-STATEFUL: Final = ("prelu", "rrelu")  # need more than their argument, so they are not in ACTIVATIONS
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def prelu(z: Tensor, slope: Tensor) -> Tensor:
         z: any shape.
         slope: learnable, one a layer: a shape that broadcasts to that of `z`, (K, 1, 1) for K trials.
     """
-    return torch.where(z > 0, z, z * slope)
+    return _aten._prelu_kernel(z, slope.expand_as(z))  # type: ignore[no-any-return]
 
 
 def rrelu(z: Tensor, slopes: Tensor | None) -> Tensor:
@@ -88,4 +87,4 @@ def rrelu(z: Tensor, slopes: Tensor | None) -> Tensor:
         slopes: in training, drawn uniformly from SLOPES for every element, shaped as `z`; None in evaluation, where
             the slope is the mean.
     """
-    return functional.leaky_relu(z, sum(SLOPES) / 2) if slopes is None else torch.where(z > 0, z, z * slopes)
+    return functional.leaky_relu(z, sum(SLOPES) / 2) if slopes is None else prelu(z, slopes)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hpo.training.tables import TableSource
 
 _KEPT_BYTES: Final = 2**29  # of prepared tensors that a data set remembers
+_SOME_ROWS: Final = 1000  # tell what columns are like
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,14 @@ class Dataset:
     def columns(self) -> tuple[str, ...]:
         """Names of the d inputs."""
         return self.schema.inputs
+
+    @functools.cached_property
+    def scale_ratio(self) -> float:
+        """The greatest range of a column over the smallest one, in the first training rows; constants do not count."""
+        some = self.x[self.train[:_SOME_ROWS]].astype(np.float64)
+        spread = np.fmax.reduce(some) - np.fmin.reduce(some)  # (d,), without NaN where there is a number
+        known = spread[spread > 0]
+        return float(known.max() / known.min()) if len(known) else 1.0
 
     @functools.cached_property
     def digest(self) -> str:

@@ -43,11 +43,16 @@ class FinalModel:
     data: Data
     epochs: int
 
-    @own_mode()
-    @torch.no_grad()
     def outputs(self, x: Tensor) -> Tensor:
         """Prepared inputs (n, d) -> outputs (n, C)."""
-        return torch.cat([self.model(block) for block in torch.split(x, _ROWS_AT_ONCE)])
+        return outputs_of(self.model, x)
+
+
+@own_mode()
+@torch.no_grad()
+def outputs_of(model: SimpleNN, x: Tensor) -> Tensor:
+    """What a network for evaluation gives, block by block: prepared inputs (n, d) -> outputs (n, C)."""
+    return torch.cat([model(block) for block in torch.split(x, _ROWS_AT_ONCE)])
 
 
 def train_final(objective: SimpleNNObjective, job: Job, everything: bool = False) -> FinalModel | None:
@@ -84,7 +89,9 @@ def train_final(objective: SimpleNNObjective, job: Job, everything: bool = False
             return None
         epochs = max(1, round(sum(member.history.best_epoch for member in members) / len(members)))
     data = dataset.prepared(settings.preparation, rows)
-    member = member_of(replace(settings, early_stopping=False), data, job.seed, job.epochs, members[0].start)
+    member = member_of(
+        replace(settings, early_stopping=False), data, job.seed, job.epochs, objective.first_network(settings, rows)
+    )
     if not trained(member, epochs):
         return None
     return FinalModel(member.model(), settings, dataset.transform(settings.preparation, rows), data, epochs)

@@ -11,6 +11,8 @@ from hpo.space import Space
 from hpo.values import plain
 
 MAX_DEPTH: Final = 6
+STATEFUL: Final = ("prelu", "rrelu")  # activations that learn or draw their slope
+EXTENDED_WIDTHS: Final = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)  # fewer: these gain more from company
 PADDED_WIDTHS: Final = (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 MAX_DROPOUT: Final = 1 - 2**-16  # what is left is divided by 1 - dropout; what is drawn is rounded to 2^-23
 _HUGE = 1e6  # keeps products of two settings far inside the range of float32
@@ -245,7 +247,14 @@ class Settings:
     @property
     def padded_width(self) -> int:
         """Units of every hidden layer where trials of different widths train together."""
-        return next(width for width in PADDED_WIDTHS if width >= max(self.widths))
+        widths = PADDED_WIDTHS if self.is_plain else EXTENDED_WIDTHS
+        return next(width for width in widths if width >= max(self.widths))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the network is linear layers and activations only: no norm, no skip, no activation with a state."""
+        stateful = any(name in STATEFUL for name in self.activations)
+        return self.normalization == "none" and not self.residual and not stateful
 
     @property
     def preparation(self) -> Preparation:

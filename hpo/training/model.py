@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpo.training import draws
-from hpo.training.activations import ACTIVATIONS, STATEFUL, rrelu
+from hpo.training.activations import ACTIVATIONS, rrelu
 from hpo.training.hyperparameters import Settings
 from hpo.training.initialization import first_weights
 
@@ -18,12 +18,6 @@ FIRST_SLOPE: Final = 0.25  # of prelu
 RESPONSE_SIZE: Final = 5  # neighbours of local_response
 RESPONSE_ALPHA: Final = 1.0  # so that it acts on activations of size 1
 RESPONSE_BETA: Final = 0.75
-
-
-def is_plain(settings: Settings) -> bool:
-    """Whether the network is linear layers and activations only: no norm, no skip, no activation with a state."""
-    stateful = any(name in STATEFUL for name in settings.activations)
-    return settings.normalization == "none" and not settings.residual and not stateful
 
 
 def projected(settings: Settings, n_inputs: int) -> tuple[int, ...]:

@@ -1,7 +1,10 @@
 """The shared objective `simplenn`: a small network, trained and measured on a generated data set or a user's table."""
 
 import functools
+import math
 import os
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,20 +14,25 @@ from hpo import seeding
 from hpo.errors import ConflictError, LoadError, UsageError, did_you_mean
 from hpo.objective import Objective, Run, TestScore
 from hpo.space import Space
+from hpo.text import params_text
 from hpo.training import hyperparameters, spaces
 from hpo.training.hyperparameters import METRICS, Settings
+from hpo.training.warm_start import check_space, narrowed
 from hpo.trial import Job
+from hpo.values import brief
 
 if TYPE_CHECKING:
     from hpo.executors.base import Executor
     from hpo.training.data import Dataset
     from hpo.training.metrics import Metric
+    from hpo.training.model import SimpleNN
     from hpo.training.population.member import Member
     from hpo.training.saved import SavedModel
 
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 SPACES: Final = {"default": spaces.default_space, "architecture": spaces.architecture_space}
 MAX_FOLDS: Final = 100
+_SCALES: Final = 100  # between columns, from which on networks hardly learn from them as they are
 _ARRAYS: Final = "arrays"  # what `data` is called in a study whose data came from Python
 
 
@@ -44,19 +52,22 @@ class SimpleNNObjective(Objective):
         split: of a table, the column that says train, validation or test.
         group: of a table, the column of which no value may be on two sides.
         ignore: of a table, columns that are no inputs.
-        init_from: a saved model whose weights every trial starts from.
+        init_from: a saved model whose weights every trial starts from; hyperparameters of its architecture and
+            preparation that a configuration leaves out are the model's.
         device: "auto", "cpu", "cuda" or "mps": where trials train; not part of what a study is, but noted in it.
         digest: identifies the content of a table, as `describe` tells it; other content is refused.
+        init_digest: the same of the saved model's file.
 
     Raises:
         UsageError: a setting that is none of these.
         DataError, NotFoundError: a table that cannot be read or learned from.
-        ConflictError: the table's content is not that of `digest`.
+        ConflictError: the table's content is not that of `digest`, or the saved model's not that of `init_digest`.
     """
 
     name = "simplenn"
     has_epochs = True
     default_epochs = 30
+    saves_models = True
 
     data: Any = "classification"
     data_seed: int = 0
@@ -71,6 +82,7 @@ class SimpleNNObjective(Objective):
     init_from: str | None = None
     device: str = "auto"
     digest: str | None = None
+    init_digest: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.data, str) and self.data == _ARRAYS:
@@ -93,6 +105,9 @@ class SimpleNNObjective(Objective):
                     "the old table back, or start a new study"
                 )
             self.digest = self.dataset.digest
+        if self.init_from is not None:
+            self.init_from = str(Path(self.init_from).absolute())
+            self._check_start()
         if self.device in ("cuda", "mps"):
             from hpo.training.population.machine import choose_device
 
@@ -101,8 +116,11 @@ class SimpleNNObjective(Objective):
     @staticmethod
     def _check_one(setting: str, value: Any, known: Mapping[str, Any] | Sequence[str]) -> None:
         if not isinstance(value, str) or value not in known:
-            expected = f"expected one of {', '.join(map(repr, known))}: {did_you_mean(str(value), known)}"
-            raise UsageError(f"objective 'simplenn': {setting} is {value!r}, {expected}")
+            hint = did_you_mean(str(value), known)
+            expected = f"expected one of {', '.join(map(repr, known))}" + (
+                f": {hint}" if hint.startswith("did") else ""
+            )
+            raise UsageError(f"objective 'simplenn': {setting} is {brief(value)}, {expected}")
 
     @property
     def _is_table(self) -> bool:
@@ -124,7 +142,7 @@ class SimpleNNObjective(Objective):
             if given:
                 raise UsageError(f"objective 'simplenn': {next(iter(given))} is for tables; {self.data!r} is generated")
             return load_dataset(self.data, self.data_seed, self.folds)
-        if isinstance(self.data, str) and not Path(self.data).suffix:
+        if isinstance(self.data, str) and not (Path(self.data).suffix or os.path.exists(self.data)):
             self._check_one("data", self.data, DATA_SETS)  # a name with a slip in it, rather than a file
         from hpo.training.tables import TableSource
 
@@ -136,7 +154,7 @@ class SimpleNNObjective(Objective):
         """Name and settings; of tables their paths, which were made absolute, and a digest of their content."""
         found: dict[str, Any] = {"name": self.name, "data": _described(self.data), "data_seed": self.data_seed}
         found |= {"metric": self.metric, "folds": self.folds}
-        for setting in ("target", "task", "split", "group", "init_from", "digest"):
+        for setting in ("target", "task", "split", "group", "digest", "init_from", "init_digest"):
             if (value := getattr(self, setting)) is not None:
                 found[setting] = value
         if self.test_table is not None:
@@ -159,13 +177,19 @@ class SimpleNNObjective(Objective):
         settings = self.settings(job.params)
         return [
             member_of(
-                settings, self.dataset.prepared(settings.preparation, rows), seed, job.epochs, self._start(settings)
+                settings,
+                self.dataset.prepared(settings.preparation, rows),
+                seed,
+                job.epochs,
+                self.first_network(settings, rows),
             )
             for rows, seed in self._parts(job.seed)
         ]
 
     def settings(self, params: Mapping[str, Any]) -> Settings:
         """A configuration with nothing left open; raises SpaceError for illegal parameters."""
+        if self._saved is not None:
+            params = {**self._saved.architecture, **params}
         return hyperparameters.complete(params, self.dataset.task)
 
     def _parts(self, seed: int) -> list[tuple[int | str, int]]:
@@ -187,7 +211,7 @@ class SimpleNNObjective(Objective):
                 seed,
                 job.epochs,
                 metric,
-                self._start(settings),
+                self.first_network(settings, rows),
             )
             for rows, seed in self._parts(job.seed)
         ]
@@ -203,12 +227,35 @@ class SimpleNNObjective(Objective):
         return ParallelExecutor(self) if device.type == "cpu" else PopulationExecutor(self, device)
 
     def space(self, name: str = "default") -> Space | None:
-        """The space "default" or "architecture"; None for another name."""
-        return SPACES[name]() if name in SPACES else None
+        """The space "default" or "architecture", as it suits the table if there is one; None for another name.
+
+        Without what a saved model fixes.
+        """
+        if name not in SPACES:
+            return None
+        found = SPACES[name](self._facts() if self._is_table else None)
+        return found if self._saved is None else narrowed(found, self._saved.architecture)
+
+    def _facts(self) -> spaces.Facts:
+        """What the table is like."""
+        found = self.dataset
+        counts = Counter(found.y[found.train].tolist()) if found.classes else {}
+        return spaces.Facts(found.task, len(found.train), tuple(counts.values()))
 
     def check_space(self, space: Space) -> None:
-        """Raise SpaceError for a hyperparameter that is unknown or may take illegal values."""
+        """Raise SpaceError for a hyperparameter that is unknown or may take illegal values.
+
+        Warns of a table whose columns differ much in scale where the space leaves them as they are.
+        """
         hyperparameters.check_space(space, self.dataset.task)
+        if self._saved is not None:
+            check_space(space, self._saved)
+        if self._is_table and "preprocessing" not in space and (ratio := self.dataset.scale_ratio) > _SCALES:
+            warnings.warn(
+                f"the columns differ in scale by a factor of {ratio:.0e}, and the space has no preprocessing: give "
+                "space.preprocessing, 'standardize' say",
+                stacklevel=3,
+            )
 
     def on_device(self, device: str) -> "SimpleNNObjective":
         """The same objective on "auto", "cpu", "cuda" or "mps"."""
@@ -227,12 +274,42 @@ class SimpleNNObjective(Objective):
         return driver_without_torch() if self.device == "auto" else None
 
     def notices(self) -> Sequence[str]:
-        """What users should know about how their table was read."""
-        return self.dataset.notices
+        """What users should know about how their table was read, and what a saved model fixes."""
+        found = [f"data: {notice}" for notice in self.dataset.notices]
+        if self._saved is not None:
+            fixed = params_text(self._saved.architecture)
+            found.append(f"trials start from {self._saved.name}, which fixes {fixed}")
+        return found
 
     def test_data(self) -> str | None:
         """The content of the test part and of what it was split from; None without test rows."""
         return f"simplenn: {self.dataset.digest}" if len(self.dataset.test) else None
+
+    def model_file(
+        self, job: Job, *, study: str, scores: Mapping[str, Any] | None, everything: bool = False
+    ) -> bytes | None:
+        """See `Objective.model_file`; of the format in `hpo.training.model_file`."""
+        from hpo.training import model_file
+        from hpo.training.final import train_final
+        from hpo.training.scoring import score
+
+        final = train_final(self, job, everything)
+        if final is None:
+            return None
+        if scores is not None and scores["test"] and not everything:
+            again = score(final, self.scoring(), job.seed)
+            if not _equal(again.metrics, scores["test"]):
+                warnings.warn(
+                    f"trained again here, the model scores {params_text(again.metrics)} on test data, not "
+                    f"{params_text(scores['test'])}: the device or versions differ from those of the study's check; "
+                    "the file tells what its own model scores",
+                    stacklevel=4,
+                )
+            scores = {**scores, "test": dict(again.metrics), "low": again.low, "high": again.high}
+        assert self.metric is not None
+        return model_file.pack(
+            final, self.dataset, params=job.params, metric=self.metric, seed=job.seed, study=study, scores=scores
+        )
 
     def test(self, job: Job) -> TestScore:
         """The metric and the loss on test data of the very trial, trained again; NaN if its training diverges."""
@@ -249,9 +326,28 @@ class SimpleNNObjective(Objective):
 
         return load_model(self.init_from)
 
-    def _start(self, settings: Settings) -> Any:
-        """The network that a trial starts from; None: drawn weights."""
-        return None if self._saved is None else self._saved.network_for(settings, self.dataset)
+    def first_network(self, settings: Settings, rows: int | str) -> "SimpleNN | None":
+        """The network that a trial starts from on some rows, see `Dataset.rows`; None: drawn weights."""
+        return None if self._saved is None else self._saved.network_for(settings, self.dataset, rows)
+
+    def _check_start(self) -> None:
+        """Refuse a saved model that has changed since the study was made, or does not fit the data."""
+        assert self._saved is not None
+        if self.init_digest is not None and self.init_digest != self._saved.digest:
+            raise ConflictError(
+                f"objective 'simplenn': the saved model {self._saved.name} has changed since the study was made: put "
+                "the old file back, or start a new study"
+            )
+        self.init_digest = self._saved.digest
+        for rows in ("holdout",) if self.folds == 1 else (*range(self.folds), "development"):
+            self.first_network(self._saved.settings, rows)
+
+
+def _equal(found: Mapping[str, float], expected: Mapping[str, float]) -> bool:
+    """Whether metrics are the same; NaN, of a metric that the rows leave undefined, equals itself."""
+    return found.keys() == expected.keys() and all(
+        value == expected[name] or (math.isnan(value) and math.isnan(expected[name])) for name, value in found.items()
+    )
 
 
 def _described(table: Any) -> str:

@@ -87,7 +87,7 @@ class Transform:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Transform:
         """The transform that `to_arrays` described."""
-        return cls(**arrays)
+        return cls(**{name: np.array(array) for name, array in arrays.items()})
 
     def _blocks(self, x: np.ndarray, rows: np.ndarray | None, width: int) -> Iterator[np.ndarray]:
         """The prepared rows in float64, as many at once as have _BLOCK elements in `width` columns."""
@@ -108,8 +108,7 @@ class Transform:
             x *= self.scale
             x += self.shift
         if self.mean is not None and self.matrix is not None:
-            x -= self.mean
-            x = x @ self.matrix  # (b, n_outputs)
+            x = _product(x - self.mean, self.matrix)  # (b, n_outputs)
         return x
 
 
@@ -188,29 +187,44 @@ def _nonzero(spread: np.ndarray) -> np.ndarray:
     return np.where(spread < 10 * np.finfo(np.float64).eps, 1.0, spread)
 
 
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The product on one thread; NumPy's has other bits on another number of them."""
+    import torch
+
+    from hpo.torch_mode import own_mode
+
+    with own_mode():
+        product: np.ndarray = (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
+    return product
+
+
 def _components(
     transform: Transform, x: np.ndarray, rows: np.ndarray, components: int, whiten: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean (D,) and matrix (D, k) of the first principal components of the prepared rows; components 0: all."""
-    from threadpoolctl import threadpool_limits
+    import torch
+
+    from hpo.torch_mode import own_mode
 
     n, width = len(rows), transform.n_outputs
-    with threadpool_limits(1, "blas"):  # sums give other bits on another number of threads
-        total = sum(block.sum(axis=0) for block in transform._blocks(x, rows, width))
-        mean = total / n
-        # the triangle of a QR decomposition has the singular values and right vectors of the rows, block by block
-        triangle: np.ndarray = np.empty((0, width))
+    mean = sum(block.sum(axis=0) for block in transform._blocks(x, rows, width)) / n
+    # the triangle of a QR decomposition has the singular values and right vectors of all rows before it
+    triangle = torch.empty((0, width), dtype=torch.float64, device="cpu")
+    with own_mode():
         for block in transform._blocks(x, rows, max(1, min(width, _BLOCK // width))):
-            triangle = np.vstack([triangle, block - mean])
+            triangle = torch.cat([triangle, torch.from_numpy(block - mean)])
             if len(triangle) > width:
-                triangle = np.asarray(np.linalg.qr(triangle, mode="r"))
-        _, size, axes = np.linalg.svd(triangle, full_matrices=False)  # (r,), (r, D)
-    rank = int((size > size[0] * max(n, width) * np.finfo(np.float64).eps).sum())
+                triangle = torch.linalg.qr(triangle, mode="r").R
+        # of fewer rows than columns, only what they span matters: svd alone would take five times as long
+        span, square = torch.linalg.qr(triangle.T)  # (D, r), (r, r)
+        _, sizes, turned = torch.linalg.svd(square.T)
+        spread, axes = sizes.numpy(), (turned @ span.T).numpy()  # (r,), (r, D)
+    rank = int((spread > spread[0] * max(n, width) * np.finfo(np.float64).eps).sum())
     keep = max(1, min(rank, components or rank))
-    size, axes = size[:keep], axes[:keep]
+    spread, axes = spread[:keep], axes[:keep]
     loadings = np.abs(axes)
     decisive = (loadings >= _TIE * loadings.max(axis=1, keepdims=True)).argmax(axis=1)
-    axes *= np.sign(axes[np.arange(keep), decisive])[:, None]
+    matrix = (axes * np.sign(axes[np.arange(keep), decisive])[:, None]).T.copy()
     if whiten:
-        axes /= np.where(size > 0, size, 1.0)[:, None] / np.sqrt(max(1, n - 1))
-    return mean, axes.T.copy()
+        matrix *= np.sqrt(max(1, n - 1)) / np.where(spread > 0, spread, 1.0)
+    return mean, matrix

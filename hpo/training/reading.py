@@ -40,6 +40,8 @@ def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
     kind, _, compressed = ending[1:].partition(".")
     if f".{kind}" not in (*_SEPARATORS, ".parquet") or (kind == "parquet" and compressed):
         raise UsageError(f"data file {_name(path)} ends in {ending!r}, expected .csv, .csv.gz, .tsv or .parquet")
+    if path.is_dir():
+        raise UsageError(f"{_name(path)} is a directory, expected a data file")
     try:
         head = _head(path, bool(compressed))
         if not head.strip():
@@ -47,8 +49,6 @@ def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
         frame = _parquet(path, head) if kind == "parquet" else _csv(path, head, _SEPARATORS[f".{kind}"], set(text))
     except FileNotFoundError:
         raise NotFoundError(f"no data file {_name(path)}") from None
-    except IsADirectoryError:
-        raise UsageError(f"{_name(path)} is a directory, expected a data file") from None
     except PermissionError as error:
         raise NoPermissionError(f"data file {_name(path)} may not be read: {error}") from None
     except (OSError, EOFError, zlib.error) as error:

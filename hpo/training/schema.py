@@ -63,6 +63,11 @@ class Schema:
         """Names of the d inputs."""
         return tuple(name for column in self.columns for name in column.inputs)
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Names of the columns with levels: what a file's numbers are read as text in."""
+        return tuple(column.name for column in self.columns if column.kind == "levels")
+
     def to_json(self) -> list[dict[str, Any]]:
         """A lossless description; the inverse of `from_json`."""
         return [
@@ -122,7 +127,8 @@ class Schema:
 def infer(frame: pd.DataFrame, rows: np.ndarray) -> tuple[Schema, list[str]]:
     """What a table's columns are: numbers and booleans as they are, text as levels.
 
-    Dates, text with more than MAX_LEVELS levels and columns without values are left out.
+    Text of more than MAX_LEVELS different numbers counts as numbers. Dates, other text with more than MAX_LEVELS levels
+    and columns without values are left out.
 
     Args:
         frame: the table, without its target.
@@ -227,21 +233,22 @@ def _infer(series: pd.Series[Any], rows: np.ndarray) -> tuple[Column, str, str]:
     """The column, and if it is unused, why, and more about it."""
     import pandas as pd
 
-    name, kind, some = str(series.name), series.dtype.kind, series.iloc[rows]
+    name, kind = str(series.name), series.dtype.kind
     unused = Column(name, "unused")
-    if not some.notna().any():
+    if not series.notna().to_numpy(bool)[rows].any():
         return unused, "without a value in rows that train or validate", ""
     if kind in "biuf":
         return Column(name, "boolean" if kind == "b" else "number"), "", ""
     if kind in "mM":
         return unused, "dates or times", ""
     try:
-        values = [value for value in pd.unique(some) if not pd.isna(value)]
+        values = [value for value in series.iloc[rows].unique() if not pd.isna(value)]
     except (TypeError, ValueError):
         return unused, "neither numbers nor text", ""
     if all(isinstance(value, (bool, np.bool_)) for value in values):
         return Column(name, "boolean"), "", ""
-    if all(isinstance(value, (numbers.Real, decimal.Decimal)) for value in values) and series.dtype == object:
+    categories = isinstance(series.dtype, pd.CategoricalDtype)  # whoever made them means levels, even of numbers
+    if not categories and all(isinstance(value, (numbers.Real, decimal.Decimal)) for value in values):
         return Column(name, "number"), "", ""
     if all(_is_date(value) for value in values):
         return unused, "dates or times", ""
@@ -250,8 +257,11 @@ def _infer(series: pd.Series[Any], rows: np.ndarray) -> tuple[Column, str, str]:
     levels = sorted({text_of(value) for value in values})
     if len(levels) <= MAX_LEVELS:
         return Column(name, "levels", tuple(levels)), "", ""
-    wrong = next((level for level in levels if pd.isna(pd.to_numeric(level, errors="coerce"))), "")
-    return unused, f"text with more than {MAX_LEVELS} different values", f" ({len(levels)}; {shown(wrong)}, say)"
+    parsed = pd.to_numeric(pd.Series(levels), errors="coerce")
+    if parsed.notna().all():
+        return Column(name), "", ""
+    example = shown(levels[int(parsed.isna().to_numpy(bool).argmax())])
+    return unused, f"text with more than {MAX_LEVELS} different values", f" ({len(levels)}; {example}, say)"
 
 
 def _is_date(value: Any) -> bool:

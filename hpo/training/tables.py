@@ -15,6 +15,7 @@ from hpo.training.data import Dataset
 from hpo.training.reading import read_table
 from hpo.training.schema import as_frame, infer, listed, shown, text_of, to_numbers
 from hpo.training.splitting import Splitter
+from hpo.values import brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ class TableSource:
     def version(self) -> tuple[Any, ...]:
         """Equal as long as the data set is the same: arrays by identity, files by time and size."""
         tables = (_identity(self.table), _identity(self.test))
-        return (*tables, self.target, self.task, self.split, self.group, self.ignore)
+        return (*tables, self.target, self.task, self.split, self.group, tuple(self.ignore))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +147,12 @@ def build(source: TableSource, data_seed: int, folds: int = 1) -> Dataset:
 def _check(source: TableSource) -> None:
     if source.task is not None and source.task not in TASKS:
         raise UsageError(f"task is {source.task!r}, expected 'classification' or 'regression'")
+    for setting in ("target", "split", "group"):
+        value = getattr(source, setting)
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{setting} is {value!r} ({type(value).__name__}), expected the name of a column")
+    if isinstance(source.ignore, str) or not all(isinstance(name, str) for name in source.ignore):
+        raise UsageError(f"ignore is {source.ignore!r}, expected a list of columns")
     for other in ("test", "group"):
         if source.split is not None and getattr(source, other) is not None:
             raise UsageError(f"split = {source.split!r} and {other} both say which rows test: leave one out")
@@ -158,6 +165,8 @@ def _identity(table: Any) -> Any:
             state = path.stat()
         except FileNotFoundError:
             raise NotFoundError(f"no data file {printable(repr(str(table)))}") from None
+        except (OSError, ValueError) as error:  # a name that no file can have, a folder that may not be looked into
+            raise DataError(f"data file {printable(brief(str(table)))} cannot be read: {error}") from None
         return str(path), state.st_size, state.st_mtime_ns
     return tuple(map(_Same, table)) if isinstance(table, tuple) else _Same(table)
 
@@ -188,7 +197,7 @@ def _load(table: Any, target: str | None) -> _Labelled:
         y = frame.pop(target)
     present = y.notna().to_numpy(bool)
     if y.dtype.kind == "f":
-        present &= np.isfinite(y.to_numpy(np.float64, na_value=np.nan))
+        present = present & np.isfinite(y.to_numpy(np.float64, na_value=np.nan))
     if present.all():
         return _Labelled(name, frame, y, 0)
     return _Labelled(name, frame[present], y[present], int((~present).sum()))

@@ -80,6 +80,20 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def flowers(home):
+    """A working directory with tables: flowers.csv of 60 rows, and some that nothing can be learned from."""
+    kinds, sides = ("lily", "rose", "rose"), ("south", "north")
+    parts = ["train"] * 40 + ["val"] * 10 + ["test"] * 10
+    rows = [f"{i},{i % 7},{i * 1000 % 13},{kinds[i % 3]},{sides[i % 2]},{part}" for i, part in enumerate(parts)]
+    (home / "flowers.csv").write_text("\n".join(["id,leaves,height,kind,side,part", *rows]) + "\n")
+    (home / "one.csv").write_text("x,kind\n" + "1,rose\n" * 20)
+    (home / "empty.csv").write_text("")
+    (home / "header.csv").write_text("x,kind\n")
+    (home / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    return home
+
+
+@pytest.fixture
 def hpo(home, monkeypatch):
     """The command in this process."""
 

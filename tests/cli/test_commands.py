@@ -106,7 +106,7 @@ def test_a_study_file_and_the_shared_objective(hpo, home):
         ([*RUN, "--timeout", "0"], 2, "timeout is '0'"),
         ([*RUN, "--timeout", "nan"], 2, "timeout is 'nan'"),
         ([*RUN, "--seed", str(2**64)], 2, "seed is 18446744073709551616"),
-        ([*RUN, "--trails", "3"], 2, "Did you mean '--trials'?"),
+        ([*RUN, "--trails", "3"], 2, "No such option '--trails'. (Did you mean"),
         ([*RUN, "--set", "searcher.points=3"], 2, "searcher 'random' has no setting 'points'"),
         ([*RUN, "--set", "space.knd=a"], 2, "did you mean 'kind'?"),
         ([*RUN, "--name", "a\x1b]0;b"], 2, "study name 'a\\x1b]0;b'"),
@@ -236,7 +236,7 @@ def test_studies_are_listed_with_their_questions(hpo):
 
 def test_help_lists_every_command(hpo):
     text = hpo("--help").out
-    for command in ("run", "resume", "ls", "show", "best", "export", "searchers", "studies"):
+    for command in ("run", "resume", "ls", "show", "best", "predict", "export", "searchers", "studies"):
         assert f"\n  {command} " in text
         assert hpo(command, "--help").code == 0
 

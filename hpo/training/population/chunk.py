@@ -71,7 +71,8 @@ class Chunk:
         self._randomness = Randomness(settings, self._keys, self._batches, layout.width, like)
         self._augmentation = Augmentation(settings, self._keys, layout.n_inputs, like)
         self._constraints = Constraints(settings, layout, self._rows, self.grads)
-        self._scales = torch.tensor([member.data.target_scale for member in self.members], dtype=torch.float64)
+        scales = [member.data.target_scale for member in self.members]
+        self._scales = torch.tensor(scales, dtype=torch.float64, device="cpu")
         self._families = [
             Family(self.members[start:end], layout, self._rows[start:end], self.grads[start:end], statistics[start:end])
             for start, end in runs([family_of(each) for each in settings])
@@ -188,5 +189,7 @@ class Chunk:
 
 
 def _order(settings: Settings) -> tuple[object, ...]:
-    """Sorts the deepest first, then by family, then by norm and activations."""
-    return *family_of(settings), settings.normalization, settings.activations
+    """Sorts the deepest first, then so that the dearest kernels have long runs: norms, activations, else families."""
+    depth, *family = family_of(settings)
+    kinds = settings.normalization, settings.activations
+    return (depth, *family, *kinds) if settings.is_plain else (depth, *kinds, *family)

@@ -31,9 +31,9 @@ class Criterion:
         kinds = [(each.loss, each.label_smoothing > 0, each.augmentation == "mixup") for each in settings]
         self._training = _groups(kinds, like)
         self._evaluating = _groups([(name, False, False) for name, _, _ in kinds], like)
-        smoothing = torch.tensor([each.label_smoothing for each in settings], dtype=torch.float64)
+        smoothing = torch.tensor([each.label_smoothing for each in settings], dtype=torch.float64, device="cpu")
         self._smoothing = smoothing[:, None, None].to(like)  # (K, 1, 1)
-        balanced = torch.tensor([each.class_weights == "balanced" for each in settings])
+        balanced = torch.tensor([each.class_weights == "balanced" for each in settings], device="cpu")
         self._balanced = balanced[:, None, None].to(like.device)  # (K, 1, 1)
         self._weights: Tensor | None = None
         if balanced.any():
@@ -64,7 +64,11 @@ class Criterion:
     def _each(self, groups: list[_Group], z: Tensor, y: Tensor, mixed: Mixed | None) -> tuple[Tensor, Tensor]:
         loss, gradient = y.new_empty(y.shape, dtype=z.dtype), torch.empty_like(z)
         for (name, smooths, mixes), places in groups:
-            smoothing, of, each = self._smoothing if smooths else None, mixed if mixes else None, loss_of(self._task, name)
+            smoothing, of, each = (
+                self._smoothing if smooths else None,
+                mixed if mixes else None,
+                loss_of(self._task, name),
+            )
             if places is None:
                 return each.stacked(z, y, smoothing, of)
             smoothing = None if smoothing is None else smoothing[places]

@@ -2,140 +2,181 @@
 
 It computes for K trials at once what `hpo.training.model.SimpleNN` computes for one. Trials without any of these
 never share a chunk with them, and keep the faster `Network`, whose backward pass is written out.
+
+On small networks the time of a step is the number of calls. So where a formula has a neutral element for trials that
+want nothing, it serves all; what only some want is computed for runs of neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hpo.training.activations import ACTIVATIONS, prelu, rrelu
+from hpo.training.activations import ACTIVATIONS, LEAK, prelu, rrelu
 from hpo.training.hyperparameters import Settings
-from hpo.training.model import RESPONSE_ALPHA, RESPONSE_BETA, RESPONSE_SIZE, projected
+from hpo.training.model import projected
 from hpo.training.population.layout import Layout
 from hpo.training.population.network import runs
+from hpo.training.population.norms import EPS, local_response, neighbours, over_rows, over_units
 from hpo.training.population.randomness import StackedDraws
 
-_EPS = 1e-5  # of batch and layer normalization, torch's default
-_MOMENTUM = 0.1  # of running statistics, torch's default
+_MOMENTUM: Final = 0.1  # of running statistics, torch's default
+_BENT: Final = {"relu": 0.0, "leaky_relu": LEAK, "prelu": 0.0}  # linear above and below zero, with a slope a trial
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Neighbouring trials whose hidden layer has the same norm and activation.
+class _Runs:
+    """Neighbours that want the same.
 
-    Attributes:
-        trials: which.
-        normalization: theirs.
-        activation: theirs.
-        mask: 1 for true units and 0 for padded ones, (k, 1, width).
-        widths: true units, (k, 1, 1).
-        gain: of the norm, (k, 1, width); requires gradients.
-        shift: likewise.
-        slope: of prelu, (k, 1, 1); requires gradients.
-        statistics: running mean and variance of the units, (k, 1, width) each; None without batch normalization.
+    Args:
+        kinds: what each of k trials wants.
     """
 
-    trials: slice
-    normalization: str
-    activation: str
-    mask: Tensor
-    widths: Tensor
-    gain: Tensor
-    shift: Tensor
-    slope: Tensor
-    statistics: tuple[Tensor, Tensor] | None
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self._runs = [(kinds[start], slice(start, end)) for start, end in runs(kinds)]
+        self._sizes = [some.stop - some.start for _, some in self._runs]
 
-    def forward(self, z: Tensor, drawn: StackedDraws | None, number: int) -> Tensor:
-        """Norm and activation of (k, R, width); `number` counts hidden layers from 0."""
-        z = self._normalized(z, drawn)
-        if self.activation == "prelu":
-            return prelu(z, self.slope)
-        if self.activation == "rrelu":
-            slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number][self.trials]
-            return rrelu(z, slopes)
-        y = ACTIVATIONS[self.activation].function(z)
-        return y * self.mask if self.activation == "sigmoid" else y  # sigmoid(0) is not 0
-
-    def _normalized(self, z: Tensor, drawn: StackedDraws | None) -> Tensor:
-        if self.normalization == "batch":
-            assert self.statistics is not None
-            return _batch_norm(z, self.gain, self.shift, self.statistics, None if drawn is None else drawn.rows)
-        if self.normalization == "layer":
-            # masked before the sum, too, or the mean's gradient would reach padded units
-            centered = (z - (z * self.mask).sum(dim=2, keepdim=True) / self.widths) * self.mask
-            variance = (centered * centered).sum(dim=2, keepdim=True) / self.widths
-            return torch.addcmul(self.shift, centered * (variance + _EPS).rsqrt(), self.gain)
-        if self.normalization == "local_response":
-            return _local_response(z)
-        return z  # none, or weight, which is in the weights
-
-
-def _batch_norm(z: Tensor, gain: Tensor, shift: Tensor, statistics: tuple[Tensor, Tensor], rows: int | None) -> Tensor:
-    """Batch normalization over the true `rows` of a batch; None: by the running statistics."""
-    running_mean, running_variance = statistics
-    if rows is None:
-        return torch.addcmul(shift, z - running_mean, gain * (running_variance + _EPS).rsqrt())
-    true = z[:, :rows]
-    mean = true.sum(dim=1, keepdim=True) / rows  # (k, 1, width)
-    centered = z - mean
-    squares = centered[:, :rows].square().sum(dim=1, keepdim=True)
-    if rows > 1:
-        with torch.no_grad():
-            running_mean.lerp_(mean, _MOMENTUM)
-            running_variance.lerp_(squares / (rows - 1), _MOMENTUM)
-    return torch.addcmul(shift, centered, gain * (squares / rows + _EPS).rsqrt())
-
-
-def _local_response(z: Tensor) -> Tensor:
-    """Z / (1 + alpha * mean of the squares of the neighbours)^beta, zeros beyond the ends, as torch's own."""
-    before = RESPONSE_SIZE // 2
-    squares = functional.pad(z * z, (before, RESPONSE_SIZE - 1 - before))
-    width = z.shape[2]
-    total = sum(squares[..., start : start + width] for start in range(RESPONSE_SIZE))
-    return z * (1 + RESPONSE_ALPHA / RESPONSE_SIZE * total) ** -RESPONSE_BETA
-
-
-@dataclass(frozen=True)
-class _Product:
-    """Neighbouring trials whose products of one kind are computed together.
-
-    Attributes:
-        trials: which.
-        weight: (k, fan_in, fan_out), requires gradients; None for a skip without a projection.
-        gain: with weight normalization, (k, 1, fan_out); else None.
-        padding: 1 for padded units, whose weights have no length, (k, 1, fan_out); likewise.
-    """
-
-    trials: slice
-    weight: Tensor | None
-    gain: Tensor | None = None
-    padding: Tensor | None = None
-
-    def effective(self) -> Tensor:
-        """The weights that inputs are multiplied by."""
-        assert self.weight is not None
-        if self.gain is None:
-            return self.weight
-        assert self.padding is not None
-        length = (self.weight.square().sum(dim=1, keepdim=True) + self.padding).sqrt()
-        return self.weight * (self.gain / length)
+    def apply(self, x: Tensor, functions: Mapping[str, Callable[[Tensor, slice], Tensor]]) -> Tensor:
+        """Each kind's function on its runs, given which trials they are: (k, R, n) -> (k, R, n)."""
+        parts = torch.split(x, self._sizes) if len(self._sizes) > 1 else (x,)
+        done = [functions[name](part, some) for part, (name, some) in zip(parts, self._runs, strict=True)]
+        return torch.cat(done) if len(done) > 1 else done[0]
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A hidden layer of the first `size` trials, and the output layer of the trials in `last`."""
+    """A hidden layer of the first k trials, and the output layer of the trials in `last`.
+
+    Learnt tensors require gradients. What no trial has a use for is an empty tensor.
+
+    Attributes:
+        size: k.
+        last: the trials whose last hidden layer it is.
+        weight: (k, fan_in, width).
+        bias: (k, 1, width).
+        mask: 1 for true units and 0 for padded ones, (k, 1, width).
+        widths: true units, (k, 1, 1).
+        norms: runs of a normalization.
+        bends: runs of an activation; those of _BENT are one kind, "bent".
+        gain: of batch, layer and weight normalization, (k, 1, width).
+        shift: of batch and layer normalization, likewise.
+        mean: running, of batch normalization, likewise.
+        variance: running, likewise.
+        neighbours: of local response, 1 / size for units in each other's window, (width, width).
+        slope: of prelu below zero, (k, 1, 1).
+        fixed_slope: of "bent" trials without prelu, (k, 1, 1), else 0.
+        learns_slope: 1 for those with prelu, likewise.
+        skips: 1 for trials whose skip is the input itself, (k, 1, 1); None without.
+        projection: of skips, (k, fan_in, width), and 1 for trials that have it, (k, 1, 1); None without.
+        outputs: biases and weights of the output layer of `last`; None if there are none.
+    """
 
     size: int
-    bias: Tensor  # (k, 1, width)
-    products: list[_Product]
-    parts: list[_Part]
-    skips: list[_Product]  # without weights: the input itself; empty without residual
     last: slice
+    weight: Tensor
+    bias: Tensor
+    mask: Tensor
+    widths: Tensor
+    norms: _Runs
+    bends: _Runs
+    gain: Tensor
+    shift: Tensor
+    mean: Tensor
+    variance: Tensor
+    neighbours: Tensor
+    slope: Tensor
+    fixed_slope: Tensor
+    learns_slope: Tensor
+    skips: Tensor | None
+    projection: tuple[Tensor, Tensor] | None
+    outputs: tuple[Tensor, Tensor] | None
+
+    def forward(self, number: int, x: Tensor, drawn: StackedDraws | None) -> tuple[Tensor, Tensor]:
+        """Inputs (k, R, fan_in) -> what the activations give and the output, (k, R, width); layers count from 0."""
+        z = torch.baddbmm(self.bias, x, self.weight)
+        y = self.norms.apply(z, self._normalizers(drawn))
+        y = activated = self.bends.apply(y, self._activations(number, drawn))
+        if drawn is not None and drawn.masks is not None:
+            y = y * drawn.masks[number]
+        if self.skips is not None:
+            y = torch.addcmul(y, _fit(x, y.shape[2]), self.skips)
+        if self.projection is not None:
+            weight, there = self.projection
+            y = torch.addcmul(y, torch.bmm(x, weight), there)
+        return activated.detach(), y
+
+    def _normalizers(self, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor, slice], Tensor]]:
+        def batch(z: Tensor, some: slice) -> Tensor:
+            return self._batch_norm(z, some, None if drawn is None else drawn.rows)
+
+        def layer(z: Tensor, some: slice) -> Tensor:
+            return torch.addcmul(self.shift[some], over_units(z, self.mask[some], self.widths[some]), self.gain[some])
+
+        def response(z: Tensor, some: slice) -> Tensor:
+            return local_response(z, self.neighbours.expand(len(z), -1, -1))
+
+        return {
+            "none": _same,
+            "batch": batch,
+            "layer": layer,
+            "weight": self._weight_norm,
+            "local_response": response,
+        }
+
+    def _batch_norm(self, z: Tensor, some: slice, rows: int | None) -> Tensor:
+        """Batch normalization over the true `rows` of a batch; None: by the running statistics."""
+        gain, shift, running_mean, running_variance = (
+            each[some] for each in (self.gain, self.shift, self.mean, self.variance)
+        )
+        if rows is None:
+            return torch.addcmul(shift, z - running_mean, gain * (running_variance + EPS).rsqrt())
+        y, mean, variance = over_rows(z, rows)
+        if rows > 1:
+            running_mean.lerp_(mean, _MOMENTUM)
+            running_variance.lerp_(variance * (rows / (rows - 1)), _MOMENTUM)
+        return torch.addcmul(shift, y, gain)
+
+    def _weight_norm(self, z: Tensor, some: slice) -> Tensor:
+        """With x w + b given, x (gain * w / |w|) + b, the length being that of a unit's weights."""
+        padding = 1 - self.mask[some]  # padded units have no length
+        length = (self.weight[some].square().sum(dim=1, keepdim=True) + padding).sqrt()
+        scale, bias = self.gain[some] / length, self.bias[some]
+        return torch.addcmul(bias - bias * scale, z, scale)
+
+    def _activations(self, number: int, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor, slice], Tensor]]:
+        slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number]
+
+        def bent(z: Tensor, some: slice) -> Tensor:
+            return prelu(z, self.fixed_slope[some] + self.slope[some] * self.learns_slope[some])
+
+        def random(z: Tensor, some: slice) -> Tensor:
+            return rrelu(z, None if slopes is None else slopes[some])
+
+        def sigmoid(z: Tensor, some: slice) -> Tensor:
+            return torch.sigmoid(z) * self.mask[some]  # sigmoid(0) is not 0
+
+        return _SMOOTH | {"bent": bent, "rrelu": random, "sigmoid": sigmoid}
+
+
+def _same(z: Tensor, _: slice) -> Tensor:
+    return z
+
+
+def _smooth(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor, slice], Tensor]:
+    return lambda z, _: function(z)
+
+
+_SMOOTH: Final = {name: _smooth(activation.function) for name, activation in ACTIVATIONS.items()}
+
+
+def _fit(x: Tensor, width: int) -> Tensor:
+    """(k, R, d) -> (k, R, width): more or fewer padded units; of the first layer, whose input has its own padding."""
+    d = x.shape[2]
+    return x if d == width else functional.pad(x, (0, width - d)) if d < width else x[..., :width]
 
 
 class ExtendedNetwork:
@@ -159,17 +200,10 @@ class ExtendedNetwork:
         self._logits: Tensor | None = None
         self._hidden: list[Tensor] = []
         depths = [len(each.widths) for each in settings]
-        self._layers: list[_Layer] = []
+        self._layers = []
         for number in range(1, depths[0] + 1):
             size, deeper = sum(depth >= number for depth in depths), sum(depth > number for depth in depths)
             self._layers.append(self._layer(settings[:size], number, statistics, slice(deeper, size)))
-        output = layout.output
-        self._outputs = [
-            None
-            if layer.last.start == layer.last.stop
-            else (self._leaf(output.biases_of, layer.last), self._leaf(output.weights_of, layer.last))
-            for layer in self._layers
-        ]
 
     def forward(self, x: Tensor, drawn: StackedDraws | None = None) -> Tensor:
         """Inputs (K, R, d) -> logits (K, C, R); see `Network.forward`."""
@@ -185,27 +219,13 @@ class ExtendedNetwork:
     def _pass(self, x: Tensor, drawn: StackedDraws | None) -> Tensor:
         self._hidden = []
         logits: list[Tensor] = []
-        for number, (layer, output) in enumerate(zip(self._layers, self._outputs, strict=True)):
-            x = self._layer_pass(layer, number, x[: layer.size], drawn)
-            if output is not None:
-                bias, weight = output
+        for number, layer in enumerate(self._layers):
+            activated, x = layer.forward(number, x if len(x) == layer.size else x[: layer.size], drawn)
+            self._hidden.append(activated)
+            if layer.outputs is not None:
+                bias, weight = layer.outputs
                 logits.append(torch.baddbmm(bias, x[layer.last], weight))
-        return _cat(logits[::-1])  # (K, R, padded C)
-
-    def _layer_pass(self, layer: _Layer, number: int, x: Tensor, drawn: StackedDraws | None) -> Tensor:
-        z = _cat([torch.baddbmm(layer.bias[part.trials], x[part.trials], part.effective()) for part in layer.products])
-        y = _cat([part.forward(z[part.trials], drawn, number) for part in layer.parts])
-        self._hidden.append(y.detach())
-        if drawn is not None and drawn.masks is not None:
-            y = y * drawn.masks[number]
-        if layer.skips:
-            y = y + _cat(
-                [
-                    _fit(x[skip.trials], y.shape[2]) if skip.weight is None else x[skip.trials] @ skip.weight
-                    for skip in layer.skips
-                ]
-            )
-        return y
+        return torch.cat(logits[::-1])  # (K, R, padded C)
 
     def backward(self, gradient: Tensor, weights: Tensor) -> None:
         """Write the gradients of all parameters; see `Network.backward`."""
@@ -230,51 +250,44 @@ class ExtendedNetwork:
         return self._leaves[-1]
 
     def _layer(self, settings: Sequence[Settings], number: int, statistics: Tensor, last: slice) -> _Layer:
-        block, width, like = self.layout.hidden(number), self.layout.width, self._rows
+        block, width, like, every = self.layout.hidden(number), self.layout.width, self._rows, slice(0, len(settings))
+
+        def column(flags: Sequence[float]) -> Tensor:
+            return torch.tensor(flags, device="cpu").to(like)[:, None, None]  # (k, 1, 1)
+
+        norms = [each.normalization for each in settings]
+        names = [each.activations[number - 1] for each in settings]
         widths = torch.tensor([[[each.widths[number - 1]]] for each in settings], device="cpu")  # (k, 1, 1)
         mask = (torch.arange(width, device="cpu") < widths).to(like)  # (k, 1, width)
-        products = []
-        for start, end in runs([each.normalization == "weight" for each in settings]):
-            some, weight = slice(start, end), self._leaf(block.weights_of, slice(start, end))
-            if settings[start].normalization == "weight":
-                products.append(_Product(some, weight, self._leaf(block.gains_of, some), 1 - mask[some]))
-            else:
-                products.append(_Product(some, weight))
-        parts = []
-        for start, end in runs([(each.normalization, each.activations[number - 1]) for each in settings]):
-            some, norm = slice(start, end), settings[start].normalization
-            activation = settings[start].activations[number - 1]
-            affine = norm in ("batch", "layer")
-            running = (
-                statistics[some, 2 * width * (number - 1) : 2 * width * number][:, None] if norm == "batch" else None
-            )
-            nothing = like.new_zeros(())
-            parts.append(
-                _Part(
-                    some,
-                    norm,
-                    activation,
-                    mask[some],
-                    widths[some].to(like),
-                    self._leaf(block.gains_of, some) if affine else nothing,
-                    self._leaf(block.shifts_of, some) if affine else nothing,
-                    self._leaf(block.slopes_of, some) if activation == "prelu" else nothing,
-                    None if running is None else (running[..., :width], running[..., width:]),
-                )
-            )
-        skips = []
-        if settings[0].residual:
-            projects = [number in projected(each, self.layout.n_inputs) for each in settings]
-            for start, end in runs(projects):
-                some = slice(start, end)
-                skips.append(_Product(some, self._leaf(block.projections_of, some) if projects[start] else None))
-        return _Layer(len(settings), self._leaf(block.biases_of, slice(0, len(settings))), products, parts, skips, last)
-
-
-def _cat(pieces: list[Tensor]) -> Tensor:
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-
-
-def _fit(x: Tensor, width: int) -> Tensor:
-    """(k, R, d) -> (k, R, width): more or fewer padded units; of the first layer, whose input has its own padding."""
-    return x if x.shape[2] == width else functional.pad(x, (0, width - x.shape[2]))
+        affine = "batch" in norms or "layer" in norms
+        projects = [number in projected(each, self.layout.n_inputs) for each in settings]
+        skips = [each.residual and not projecting for each, projecting in zip(settings, projects, strict=True)]
+        nothing = like.new_empty(0)
+        mean = variance = nothing
+        if "batch" in norms:
+            running = statistics[every, 2 * width * (number - 1) : 2 * width * number][:, None]
+            mean, variance = running[..., :width], running[..., width:]
+        outputs = None
+        if last.start < last.stop:
+            outputs = self._leaf(self.layout.output.biases_of, last), self._leaf(self.layout.output.weights_of, last)
+        return _Layer(
+            size=len(settings),
+            last=last,
+            weight=self._leaf(block.weights_of, every),
+            bias=self._leaf(block.biases_of, every),
+            mask=mask,
+            widths=widths.to(like),
+            norms=_Runs(norms),
+            bends=_Runs(["bent" if name in _BENT else name for name in names]),
+            gain=self._leaf(block.gains_of, every) if affine or "weight" in norms else nothing,
+            shift=self._leaf(block.shifts_of, every) if affine else nothing,
+            mean=mean,
+            variance=variance,
+            neighbours=neighbours(width).to(like) if "local_response" in norms else nothing,
+            slope=self._leaf(block.slopes_of, every) if "prelu" in names else column([0.0] * len(names)),
+            fixed_slope=column([_BENT.get(name, 0.0) for name in names]),
+            learns_slope=column([name == "prelu" for name in names]),
+            skips=column(skips) if any(skips) else None,
+            projection=(self._leaf(block.projections_of, every), column(projects)) if any(projects) else None,
+            outputs=outputs,
+        )

@@ -65,7 +65,8 @@ def _dead(chunk: Chunk, rows: int) -> Tensor:
                 width = settings[k].widths[layer]
                 dead[k] += int(zero[k, :width].sum())
                 units[k] += width
-    return torch.tensor([d / u if u else -1.0 for d, u in zip(dead, units, strict=True)], dtype=torch.float64)
+    shares = [d / u if u else -1.0 for d, u in zip(dead, units, strict=True)]
+    return torch.tensor(shares, dtype=torch.float64, device="cpu")
 
 
 def _gradients(chunk: Chunk, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,8 @@ vanish by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from hpo.training.data import Data
 from hpo.training.draws import padded
 from hpo.training.hyperparameters import Settings
 from hpo.training.initialization import first_weights
-from hpo.training.model import FIRST_SLOPE, SimpleNN, is_plain, projected
+from hpo.training.model import FIRST_SLOPE, SimpleNN, projected
 
 _DRAWN_AT_ONCE: Final = 64  # trials whose first weights are drawn together: bounds the memory in use
 _SLOPE: Final = 16  # a place for one number, padded
@@ -103,14 +103,14 @@ class Layout:
         n_outputs: C.
         width: padded units of every hidden layer.
         extended: whether hidden layers have places for norms and prelu.
-        projections: how many hidden layers have a place for a projection: 0, 1 or all (2).
+        projections: whether all hidden layers have a place for a projection; else the first one has if extended.
     """
 
     n_inputs: int
     n_outputs: int
     width: int
     extended: bool = False
-    projections: int = 0
+    projections: bool = False
 
     @property
     def output(self) -> Block:
@@ -120,15 +120,9 @@ class Layout:
     def hidden(self, layer: int) -> Block:
         """Hidden layer number `layer`, from 1."""
         if layer == 1:
-            return Block(0, padded(self.n_inputs), self.width, self.extended, self.projections > 0)
-        first = Block(self.output.end, self.width, self.width, self.extended, self.projections > 1)
-        return Block(
-            first.start + (layer - 2) * (first.end - first.start),
-            self.width,
-            self.width,
-            self.extended,
-            self.projections > 1,
-        )
+            return Block(0, padded(self.n_inputs), self.width, self.extended, self.extended)
+        first = Block(self.output.end, self.width, self.width, self.extended, self.projections)
+        return replace(first, start=first.start + (layer - 2) * (first.end - first.start))
 
     def block(self, number: int) -> Block:
         """Hidden layer `number`, or for 0 the output layer."""
@@ -236,8 +230,8 @@ class Layout:
         rows, norm = row[None], settings.normalization
         for number in (*range(1, len(settings.widths) + 1), 0):
             block, (fan_in, fan_out) = self.block(number), self.fans(settings, number)
-            layer = model.hidden[number - 1] if number else None
-            linear = model.output if layer is None else layer.linear
+            layer: Any = model.hidden[number - 1] if number else None  # torch does not know what its modules have
+            linear: Any = model.output if layer is None else layer.linear
             weight = block.weights_of(rows)[0, :fan_in, :fan_out].T
             yield linear.bias, block.biases_of(rows)[0, :fan_out]
             if layer is None or norm != "weight":
@@ -251,7 +245,8 @@ class Layout:
                 yield layer.norm.weight, block.gains_of(rows)[0, :fan_out]
                 yield layer.norm.bias, block.shifts_of(rows)[0, :fan_out]
             if norm == "batch":
-                means, variances = statistics[2 * self.width * (number - 1) :][: 2 * self.width].split(self.width)
+                first = 2 * self.width * (number - 1)
+                means, variances = torch.split(statistics[first : first + 2 * self.width], self.width)
                 yield from ((layer.norm.running_mean, means[:fan_out]), (layer.norm.running_var, variances[:fan_out]))
             if settings.activations[number - 1] == "prelu":
                 yield layer.activation.weight, block.slopes_of(rows)[0]
@@ -261,6 +256,5 @@ class Layout:
 
 def layout_of(settings: Settings, data: Data) -> Layout:
     """The layout of a trial's row."""
-    needed = projected(settings, data.n_inputs)
-    projections = 0 if not needed else 1 if needed == (1,) else 2
-    return Layout(data.n_inputs, data.n_outputs, settings.padded_width, not is_plain(settings), projections)
+    projections = any(number > 1 for number in projected(settings, data.n_inputs))
+    return Layout(data.n_inputs, data.n_outputs, settings.padded_width, not settings.is_plain, projections)

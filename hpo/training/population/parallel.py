@@ -35,6 +35,7 @@ START_SECONDS: Final = 15.0  # of work from which on helpers pay: each takes sec
 _SAMPLE_SECONDS: Final = 0.5  # of training tell how long the rest will take
 _LOOK_SECONDS: Final = 0.005  # between two looks at the helpers while this process trains, too
 _BASE_COST: Final = 12_000  # parameters of the trial whose epoch takes twice as long as that of a tiny one
+_COPIES: Final = 3  # of its data that a helper has: the message, the table, the prepared one
 _ROUNDING: Final = 1e-9
 _TRIES: Final = 2  # helpers that may end while they train a trial
 
@@ -323,7 +324,9 @@ class ParallelExecutor(Executor):
         self._may_start = False
         try:
             setup = pickle.dumps(self._setup)
-            for _ in range(self._threads - 1):
+            room = memory_share() // (_COPIES * len(setup))  # of a large table not every helper may have its own
+            jobs = len(self._here.works) + sum(map(len, self._pending.values()))
+            for _ in range(min(self._threads - 1, jobs - 1, room)):
                 self._helpers.append(Helper(setup, self._inbox))
         except Exception as error:  # of an objective that cannot be pickled, of a system at its limits
             warnings.warn(f"training processes could not be started ({error}): threads train instead", stacklevel=2)

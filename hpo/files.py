@@ -1,0 +1,95 @@
+"""Files that users ask for: whole or not at all, and over nothing without their word."""
+
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from hpo.errors import CannotCreateError, HpoError, NoPermissionError, StorageError
+from hpo.text import printable
+
+
+def check_new(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """The path of a file that is to be written, checked before the work that leads to it.
+
+    Raises:
+        CannotCreateError: no such folder, or a file of that name that may not be overwritten.
+        NoPermissionError: the folder may not be written.
+    """
+    path = Path(path)
+    try:
+        if not path.parent.is_dir():
+            raise CannotCreateError(f"cannot create {_name(path)}: no folder {_name(path.parent)}; make it first")
+        if path.exists() and not path.is_file():
+            raise CannotCreateError(f"cannot create {_name(path)}: it is no ordinary file; give another name")
+        if os.path.lexists(path) and not overwrite:
+            raise _taken(path)
+    except OSError as error:
+        raise _told(path, error) from error
+    if not os.access(path.parent, os.W_OK):
+        raise NoPermissionError(f"cannot create {_name(path)}: this user may not write folder {_name(path.parent)}")
+    return path
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A file to write into, which appears under its name when the block ends, and not if it fails.
+
+    Args:
+        path: its name, in a folder that exists.
+        overwrite: whether it may take the place of a file of that name.
+
+    Raises:
+        CannotCreateError, NoPermissionError: see `check_new`.
+        StorageError: full disk, input/output error.
+    """
+    path = check_new(path, overwrite)
+    temporary = path.with_name(f".{os.getpid()}.{threading.get_ident()}.new")
+    try:
+        temporary.unlink(missing_ok=True)  # of a process that was killed here and had the same numbers
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _link(temporary, path)
+    except FileExistsError:
+        raise _taken(path) from None
+    except OSError as error:
+        raise _told(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give the file its name unless that is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        check_new(path)
+        temporary.rename(path)
+
+
+def _taken(path: Path) -> HpoError:
+    return CannotCreateError(
+        f"{_name(path)} exists: give another name, or --force (in Python overwrite=True) to replace it"
+    )
+
+
+def _told(path: Path, error: OSError) -> HpoError:
+    message = f"cannot create {_name(path)}: {error.strerror}"
+    if isinstance(error, PermissionError):
+        return NoPermissionError(message)
+    return (StorageError if error.errno in (errno.ENOSPC, errno.EIO) else CannotCreateError)(message)
+
+
+def _name(path: Path) -> str:
+    return printable(repr(str(path)))

@@ -1,0 +1,225 @@
+"""The file of a saved model: one `torch.save` of plain containers and tensors, and what is checked of it.
+
+format          FORMAT
+hpo             version that wrote it
+params          the configuration as it was searched
+settings        all hyperparameters, see `Settings`
+state_dict      weights and running statistics, name to tensor, float32
+transform       the fitted preparation, name to tensor, see `Transform`
+schema          the table's columns, JSON text, see `Schema`
+classes         names of the classes; empty for a regression
+task            "classification" or "regression"
+target          name of what is predicted
+target_mean     of a regression: prediction = output * target_scale + target_mean
+target_scale    > 0
+metric          that was optimised
+epochs          trained
+seed            of the training
+study           name of the study that it comes from
+scores          validation, test, low, high: see `Study.save`; None: trained on all rows, so that none belongs to it
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import hpo
+from hpo.errors import DataError, NoPermissionError, NotFoundError
+from hpo.text import printable
+from hpo.torch_mode import own_mode
+from hpo.training.hyperparameters import KNOWN, MAX_DEPTH, METRICS, Settings
+from hpo.training.preparation import Transform
+from hpo.training.schema import Schema
+
+if TYPE_CHECKING:
+    from hpo.training.data import Dataset
+    from hpo.training.final import FinalModel
+
+FORMAT: Final = 1
+_MAGIC: Final = b"PK\x03\x04"  # of a zip archive, which torch.save writes
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "format": int,
+    "hpo": str,
+    "params": dict,
+    "settings": dict,
+    "state_dict": dict,
+    "transform": dict,
+    "schema": str,
+    "classes": list,
+    "task": str,
+    "target": str,
+    "target_mean": float,
+    "target_scale": float,
+    "metric": str,
+    "epochs": int,
+    "seed": int,
+    "study": str,
+    "scores": (dict, type(None)),
+}
+
+
+def pack(
+    final: FinalModel,
+    dataset: Dataset,
+    *,
+    params: Mapping[str, Any],
+    metric: str,
+    seed: int,
+    study: str,
+    scores: Mapping[str, Any] | None,
+) -> bytes:
+    """The content of the file."""
+    settings = dataclasses.asdict(final.settings)
+    content = io.BytesIO()
+    state = {
+        "format": FORMAT,
+        "hpo": hpo.__version__,
+        "params": dict(params),
+        "settings": {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
+        "state_dict": {name: tensor.detach().contiguous() for name, tensor in final.model.state_dict().items()},
+        "transform": {name: torch.from_numpy(array) for name, array in final.transform.to_arrays().items()},
+        "schema": json.dumps(dataset.schema.to_json()),
+        "classes": list(dataset.classes),
+        "task": dataset.task,
+        "target": dataset.target,
+        "target_mean": float(final.data.target_mean),
+        "target_scale": float(final.data.target_scale),
+        "metric": metric,
+        "epochs": final.epochs,
+        "seed": seed,
+        "study": study,
+        "scores": scores,
+    }
+    torch.save(state, content)
+    return content.getvalue()
+
+
+def read(path: Path) -> bytes:
+    """The content of a file that may be a saved model.
+
+    Raises:
+        NotFoundError: no such file.
+        NoPermissionError: it may not be read.
+        DataError: no file, or none that hpo saved.
+    """
+    name = shown(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+            if head != _MAGIC:
+                raise DataError(f"{name} is no saved model: it begins with {head!r}, expected {_MAGIC!r}")
+            return head + file.read()
+    except FileNotFoundError:
+        raise NotFoundError(f"no saved model {name}") from None
+    except PermissionError:
+        raise NoPermissionError(f"saved model {name} may not be read by this user") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"saved model {name} cannot be read: {error}") from None
+
+
+@own_mode()
+def unpack(content: bytes, path: Path) -> dict[str, Any]:
+    """What the file has, every key of the expected type; nothing in it is executed.
+
+    Raises:
+        DataError: damaged, not a model that hpo saved, or of a newer format.
+    """
+    name = shown(path)
+    try:
+        _check_archive(content)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever zipfile and torch raise for what is not theirs
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise DataError(f"{name} is damaged, or no saved model: {printable(reason)}") from None
+    if not isinstance(state, dict) or type(state.get("format")) is not int or "hpo" not in state:
+        raise DataError(f"{name} is no model that hpo saved: it has no format")
+    if state["format"] > FORMAT:
+        raise DataError(
+            f"{name} has format {state['format']}, written by hpo {printable(state['hpo'])}; this is hpo "
+            f"{hpo.__version__}, which knows formats up to {FORMAT}: install the newer one"
+        )
+    for key, kind in _TYPES.items():
+        if key not in state or not isinstance(state[key], kind) or isinstance(state[key], bool):
+            found = type(state[key]).__name__ if key in state else "nothing"
+            raise DataError(f"{name}: {key} is {found}, expected {_kind(kind)}")
+    for key in ("state_dict", "transform"):
+        for part, tensor in state[key].items():
+            if not isinstance(tensor, Tensor) or not tensor.is_contiguous():  # others may claim more than they hold
+                raise DataError(f"{name}: {key}[{part!r}] is no plain tensor")
+    return state
+
+
+def settings_of(state: Mapping[str, Any]) -> Settings:
+    """The settings; raises ValueError for anything that is illegal."""
+    found, names = dict(state["settings"]), {field.name for field in dataclasses.fields(Settings)}
+    if set(found) != names:
+        raise ValueError(f"settings are {sorted(map(str, found))}, expected {sorted(names)}")
+    for name in names - {"widths", "activations"}:
+        found[name] = KNOWN[name].accept(found[name])
+    for names_of, name in (("widths", "width"), ("activations", "activation")):
+        found[names_of] = tuple(map(KNOWN[name].accept, found[names_of]))
+    if not 1 <= len(found["widths"]) == len(found["activations"]) <= MAX_DEPTH:
+        raise ValueError(f"{len(found['widths'])} widths and {len(found['activations'])} activations")
+    return Settings(**found)
+
+
+def transform_of(state: Mapping[str, Any], schema: Schema) -> Transform:
+    """The preparation; raises ValueError or TypeError for one that does not fit the inputs."""
+    transform = Transform.from_arrays({name: tensor.numpy() for name, tensor in state["transform"].items()})
+    d, marked = len(schema.inputs), transform.indicators
+    width = d + len(marked)
+    vectors = [getattr(transform, name) for name in ("low", "high", "scale", "shift", "mean")]
+    matrix = transform.matrix
+    fits = (
+        transform.medians.shape == (d,)
+        and marked.dtype == np.int64
+        and marked.ndim == 1
+        and bool(((marked >= 0) & (marked < d)).all())
+        and all(vector is None or vector.shape == (width,) for vector in vectors)
+        and (matrix is None or (matrix.ndim == 2 and len(matrix) == width))
+        and all(array is None or array.dtype == np.float64 for array in (transform.medians, *vectors, matrix))
+    )
+    if not fits:
+        raise ValueError(f"the preparation does not fit {d} inputs")
+    return transform
+
+
+def check_task(state: Mapping[str, Any]) -> None:
+    """Raise ValueError if task, metric, classes and target do not fit each other."""
+    task, classes = state["task"], state["classes"]
+    if task not in METRICS or state["metric"] not in METRICS[task]:
+        raise ValueError(f"task {task!r} and metric {state['metric']!r} do not fit")
+    named = all(isinstance(name, str) for name in classes) and len(set(classes)) == len(classes)
+    if not named or (len(classes) < 2) != (task == "regression"):
+        raise ValueError(f"{len(classes)} classes do not fit task {task!r}")
+    if not (math.isfinite(state["target_mean"]) and 0 < state["target_scale"] < math.inf):
+        raise ValueError("mean and scale of the target are no numbers to scale with")
+
+
+def shown(path: Path) -> str:
+    """A path in a message."""
+    return printable(repr(str(path)))
+
+
+def _check_archive(content: bytes) -> None:
+    """Raise ValueError if a record of the archive is not what was written; torch does not look."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
+            raise ValueError("its records are compressed")
+        if (bad := archive.testzip()) is not None:
+            raise ValueError(f"record {bad!r} has changed since it was written")
+
+
+def _kind(kind: type | tuple[type, ...]) -> str:
+    return " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))

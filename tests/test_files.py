@@ -1,0 +1,81 @@
+"""Files that users ask for."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import CannotCreateError, NoPermissionError, StorageError
+from hpo.files import check_new, new_file
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with new_file(path) as file:
+        file.write(b"whole")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(TypeError), new_file(tmp_path / "a.txt") as file:
+        file.writelines([b"half", None])  # type: ignore[list-item]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_stays_unless_it_may_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(CannotCreateError, match=r"a\.txt' exists: give another name, or --force"), new_file(path):
+        raise AssertionError("not refused")
+    with new_file(path, overwrite=True) as file:
+        file.write(b"new")
+    assert path.read_text() == "new"
+
+
+def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(CannotCreateError, match="exists"), new_file(path):
+        path.write_text("another's")
+    assert path.read_text() == "another's"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "match"),
+    [
+        ("no/such.txt", CannotCreateError, "no folder .*no'; make it first"),
+        (".", CannotCreateError, "no ordinary file"),
+        ("x" * 300, CannotCreateError, "cannot create"),
+    ],
+)
+def test_where_no_file_can_be_is_told(name: str, error: type[Exception], match: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=match), new_file(tmp_path / name) as file:
+        file.write(b"x")
+
+
+def test_devices_are_not_replaced() -> None:
+    with pytest.raises(CannotCreateError, match="no ordinary file"):
+        check_new(os.devnull, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(errno.ENOSPC, StorageError), (errno.EACCES, NoPermissionError), (errno.EROFS, CannotCreateError)],
+)
+def test_the_systems_errors_are_told(number: int, error: type[Exception], tmp_path: Path) -> None:
+    with pytest.raises(error, match=os.strerror(number)), new_file(tmp_path / "a.txt"):
+        raise OSError(number, os.strerror(number))
+
+
+def test_without_links_files_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with new_file(tmp_path / "a.txt") as file:
+        file.write(b"x")
+    assert (tmp_path / "a.txt").read_bytes() == b"x"
