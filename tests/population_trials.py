@@ -33,7 +33,7 @@ RANGES: dict[str, tuple[float, float]] = {  # of numbers, where training goes we
     "label_smoothing": (0, 0.5),
     "l1": (1e-5, 1e-3),
     "l2": (1e-5, 1e-2),
-    "learning_rate": (1e-3, 0.1),
+    "learning_rate": (1e-3, 0.02),
     "momentum": (0, 0.95),
     "beta1": (0, 0.95),
     "beta2": (0.5, 0.999),
@@ -114,6 +114,8 @@ def random_params(
         options = LOSSES[task] if name == "loss" else known.options
         found[name] = options[chance.integers(len(options))] if options else _number(name, chance)
     found |= {"residual": kind == "residual", "early_stopping": False}
+    if task == "regression":
+        found["class_weights"] = "none"
     if kind == "plain":
         found["normalization"] = "none"
     widths = [int(chance.integers(1, widest + 1)) for _ in range(found["depth"])]
