@@ -24,6 +24,7 @@ from hpo.training.population.member import Member, member_of, shape_of
 from hpo.trial import Job, Outcome
 
 CPU = torch.device("cpu")
+AS_IT_IS = Preparation()
 EPOCHS = 9  # the most that trials may train unless said otherwise
 RANGES: dict[str, tuple[float, float]] = {  # of numbers, where training goes well; drawn on a log scale above zero
     "noise_std": (0, 1),
@@ -59,8 +60,13 @@ Result = tuple[list[Step], tuple[torch.Tensor, ...]]  # of every epoch; all that
 def dataset(name: str = "classification", rows: int = 97, folds: int = 1) -> Dataset:
     """A data set cut short, for speed; of folds, so many training rows each."""
     found = load_dataset(name, 0, folds)
-    parts = {part: getattr(found, part)[:count] for part, count in (("train", rows), ("validation", 150), ("test", 150))}
-    return replace(found, **parts, folds=tuple((train[:rows], held[:150]) for train, held in found.folds))
+    return replace(
+        found,
+        train=found.train[:rows],
+        validation=found.validation[:150],
+        test=found.test[:150],
+        folds=tuple((train[:rows], held[:150]) for train, held in found.folds),
+    )
 
 
 @functools.cache
@@ -68,7 +74,7 @@ def small(
     rows: int = 200,
     dtype: torch.dtype = torch.float32,
     name: str = "classification",
-    how: Preparation = Preparation(),
+    how: Preparation = AS_IT_IS,
     part: int | str = "holdout",
     folds: int = 1,
 ) -> Data:

@@ -115,9 +115,7 @@ TASKS = {"classification": {"rows": 73}, "regression": {"name": "line"}}
 @functools.cache
 def trained(task):
     """All cases of a task, trained in one company."""
-    members = [
-        member(params, seed, prepared(params, **TASKS[task])) for seed, params in enumerate(cases(task))
-    ]
+    members = [member(params, seed, prepared(params, **TASKS[task])) for seed, params in enumerate(cases(task))]
     return list(zip(members, train_members(members, 3), strict=True))
 
 
