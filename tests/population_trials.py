@@ -12,6 +12,7 @@ import torch
 
 from hpo import seeding
 from hpo.objective import Step
+from hpo.torch_mode import own_mode
 from hpo.training.activations import ACTIVATIONS
 from hpo.training.data import Data, Dataset, Part, load_dataset
 from hpo.training.hyperparameters import KNOWN, LOSSES, Preparation, complete
@@ -23,6 +24,7 @@ from hpo.training.population.member import Member, member_of, shape_of
 from hpo.trial import Job, Outcome
 
 CPU = torch.device("cpu")
+AS_IT_IS = Preparation()
 EPOCHS = 9  # the most that trials may train unless said otherwise
 RANGES: dict[str, tuple[float, float]] = {  # of numbers, where training goes well; drawn on a log scale above zero
     "noise_std": (0, 1),
@@ -32,7 +34,7 @@ RANGES: dict[str, tuple[float, float]] = {  # of numbers, where training goes we
     "label_smoothing": (0, 0.5),
     "l1": (1e-5, 1e-3),
     "l2": (1e-5, 1e-2),
-    "learning_rate": (1e-3, 0.1),
+    "learning_rate": (1e-3, 0.02),
     "momentum": (0, 0.95),
     "beta1": (0, 0.95),
     "beta2": (0.5, 0.999),
@@ -58,8 +60,13 @@ Result = tuple[list[Step], tuple[torch.Tensor, ...]]  # of every epoch; all that
 def dataset(name: str = "classification", rows: int = 97, folds: int = 1) -> Dataset:
     """A data set cut short, for speed; of folds, so many training rows each."""
     found = load_dataset(name, 0, folds)
-    parts = {part: getattr(found, part)[:count] for part, count in (("train", rows), ("validation", 150), ("test", 150))}
-    return replace(found, **parts, folds=tuple((train[:rows], held[:150]) for train, held in found.folds))
+    return replace(
+        found,
+        train=found.train[:rows],
+        validation=found.validation[:150],
+        test=found.test[:150],
+        folds=tuple((train[:rows], held[:150]) for train, held in found.folds),
+    )
 
 
 @functools.cache
@@ -67,7 +74,7 @@ def small(
     rows: int = 200,
     dtype: torch.dtype = torch.float32,
     name: str = "classification",
-    how: Preparation = Preparation(),
+    how: Preparation = AS_IT_IS,
     part: int | str = "holdout",
     folds: int = 1,
 ) -> Data:
@@ -113,6 +120,8 @@ def random_params(
         options = LOSSES[task] if name == "loss" else known.options
         found[name] = options[chance.integers(len(options))] if options else _number(name, chance)
     found |= {"residual": kind == "residual", "early_stopping": False}
+    if task == "regression":
+        found["class_weights"] = "none"
     if kind == "plain":
         found["normalization"] = "none"
     widths = [int(chance.integers(1, widest + 1)) for _ in range(found["depth"])]
@@ -151,6 +160,7 @@ def metric_of(data: Data) -> str:
     return "accuracy" if data.task == "classification" else "rmse"
 
 
+@own_mode()
 def train_members(members: Sequence[Member], epochs: int, metric: str | None = None) -> list[Result]:
     """Train all that fit together in one chunk each, up to an epoch; those that stop early leave."""
     curves: dict[Member, list[Step]] = {each: [] for each in members}

@@ -98,7 +98,8 @@ def slopes(rows: Tensor, units: Tensor) -> Tensor:
 
 def noise(rows: Tensor, inputs: Tensor) -> Tensor:
     """Standard normal noise on the inputs: words (K, R) and (K, d) -> (K, R, d) float32."""
-    return torch.special.ndtri(seeding.uniform_table(rows, inputs))
+    drawn: Tensor = torch.special.ndtri(seeding.uniform_table(rows, inputs))
+    return drawn
 
 
 def mixup_shares(keys: Tensor, epoch: int | Tensor, alphas: Tensor, steps: int) -> Tensor:

@@ -106,7 +106,7 @@ class Hidden(nn.Module):
         """(B, fan_in) -> (B, width); see `StepDraws`."""
         z = self.norm(self.linear(x))
         if self.name == "prelu":
-            y = self.activation(z)
+            y: Tensor = self.activation(z)
         elif self.name == "rrelu":
             y = rrelu(z, slopes)
         else:
@@ -186,6 +186,10 @@ class SimpleNN(nn.Module):
             x = hidden(x, mask, None if drawn.slopes is None else drawn.slopes[index])  # (B, width)
         logits: Tensor = self.output(x)  # (B, C)
         return logits
+
+    def blocks(self) -> list[Hidden]:
+        """The hidden blocks, first to last."""
+        return [hidden for hidden in self.hidden if isinstance(hidden, Hidden)]
 
     def weights(self) -> list[nn.Parameter]:
         """What l1 and l2 penalize: the matrices, of weight normalization the directions."""

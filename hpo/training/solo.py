@@ -160,7 +160,7 @@ class SoloRun(Run):
         if self.settings.augmentation != "mixup":
             return [None] * steps
         alpha = torch.tensor([self.settings.mixup_alpha], dtype=torch.float64, device="cpu")
-        return draws.mixup_shares(self.keys, self.epoch, alpha, steps)[0].tolist()  # type: ignore[no-any-return]
+        return draws.mixup_shares(self.keys, self.epoch, alpha, steps)[0].tolist()
 
     def _draws(self, rows: list[int]) -> Iterator[StepDraws]:
         """For batches of so many `rows`, dropout's masks and the slopes of rrelu."""
@@ -204,10 +204,11 @@ class SoloRun(Run):
         _, value = evaluate(model, self.data, looked, self.loss.rows, self.metric)
         x, y = looked.x[:GRADIENT_ROWS], looked.y[:GRADIENT_ROWS]
         model.zero_grad()
-        self.loss.rows(model(x), y, 0.0, None).mean().backward()
-        relu = [hidden.activated for hidden in model.hidden if hidden.name == "relu"]
+        loss: Tensor = self.loss.rows(model(x), y).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        relu = [hidden.activated for hidden in model.blocks() if hidden.name == "relu"]
         dead, units = sum(int((y == 0).all(dim=0).sum()) for y in relu), sum(y.shape[1] for y in relu)
-        norms = [_norm(layer) for layer in (model.hidden[0].linear, model.output)]
+        norms = [_norm(layer) for layer in (model.blocks()[0].linear, model.output)]
         return health_of(
             self.metric.name,
             self.metric.direction,

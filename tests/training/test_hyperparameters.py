@@ -144,7 +144,7 @@ def test_a_regression_has_losses_of_its_own_and_no_classes_to_weigh() -> None:
     assert (settings.loss, settings.class_weights) == ("mse", "none")
     assert complete({"loss": "huber"}, "regression").loss == "huber"
     for params in ({"loss": "hinge"}, {"class_weights": "balanced"}):
-        with pytest.raises(SpaceError, match="expected one of '(mse', 'mae', 'huber|none)'"):
+        with pytest.raises(SpaceError, match=r"expected one of '(mse', 'mae', 'huber|none)'"):
             complete(params, "regression")
         with pytest.raises(SpaceError, match="an option: found"):
             check_space(Space({name: [value, "none"] for name, value in params.items()}), "regression")

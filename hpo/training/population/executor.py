@@ -11,13 +11,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, cast
 
 import torch
 
 from hpo.executors.base import Event, Executor
 from hpo.executors.ending import Evaluation, out_of_memory
 from hpo.executors.in_process import InProcessExecutor
+from hpo.objective import Objective
 from hpo.training.optimizers import unfused
 from hpo.training.population import machine
 from hpo.training.population.chunk import Chunk
@@ -61,7 +62,7 @@ class PopulationExecutor(Executor):
         self._inputs = InputsCache(device)
         self.threads = machine.threads(device) if threads is None else threads
         self._chunk_bytes = machine.chunk_bytes(device, self.threads) if chunk_bytes is None else chunk_bytes
-        self._solo = InProcessExecutor(objective)
+        self._solo = InProcessExecutor(cast(Objective, objective))  # which asks for runs only
         self._told: set[str] = set()  # why trials went there
         self._paused = Paused(paused_bytes)
         self._trials: dict[Member, TrialUnderWay] = {}  # of the members that train

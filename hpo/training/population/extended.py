@@ -253,7 +253,7 @@ class ExtendedNetwork:
         block, width, like, every = self.layout.hidden(number), self.layout.width, self._rows, slice(0, len(settings))
 
         def column(flags: Sequence[float]) -> Tensor:
-            return torch.tensor(flags, device="cpu").to(like)[:, None, None]  # (k, 1, 1)
+            return torch.tensor(flags, dtype=torch.float64, device="cpu").to(like)[:, None, None]  # (k, 1, 1)
 
         norms = [each.normalization for each in settings]
         names = [each.activations[number - 1] for each in settings]

@@ -43,14 +43,8 @@ def health(
     train = metric.of(torch.cat(logits, dim=2)[..., : y.shape[2]], y, scales)
     columns = (train, validation, first, last, dead)
     return [
-        health_of(
-            metric.name,
-            metric.direction,
-            *numbers[:2],
-            (numbers[2], numbers[3]),
-            None if numbers[4] < 0 else numbers[4],
-        )
-        for numbers in zip(*(column.tolist() for column in columns), strict=True)
+        health_of(metric.name, metric.direction, on_train, held, (g_first, g_last), None if share < 0 else share)
+        for on_train, held, g_first, g_last, share in zip(*(column.tolist() for column in columns), strict=True)
     ]
 
 
@@ -78,7 +72,6 @@ def _gradients(chunk: Chunk, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]
     weights = (torch.arange(logits.shape[2], device=logits.device) < rows).to(logits) / rows
     chunk.network.backward(gradient, weights)
     layout = chunk.network.layout
-    return tuple(
-        block.weights_of(chunk.grads).flatten(1).double().norm(dim=1).cpu()
-        for block in (layout.hidden(1), layout.output)
-    )  # type: ignore[return-value]
+    blocks = layout.hidden(1), layout.output
+    first, last = (block.weights_of(chunk.grads).flatten(1).double().norm(dim=1).cpu() for block in blocks)
+    return first, last

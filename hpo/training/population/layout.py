@@ -167,7 +167,7 @@ class Layout:
             block.weights_of(rows)[having] = self._weights(settings, keys, having, number, number, block).to(rows)
             if block.extended:
                 for k in having:
-                    self._initial_norm(settings[k], block, rows[k : k + 1], settings[k].widths[number - 1])
+                    self._initial_norm(settings[k], block, rows[k : k + 1], number)
             having = [k for k in having if number and number in projected(settings[k], self.n_inputs)]
             if having:
                 drawn = self._weights(settings, keys, having, f"projection {number}", number, block)
@@ -194,12 +194,13 @@ class Layout:
         )
 
     @staticmethod
-    def _initial_norm(settings: Settings, block: Block, row: Tensor, width: int) -> None:
+    def _initial_norm(settings: Settings, block: Block, row: Tensor, number: int) -> None:
         if settings.normalization in ("batch", "layer"):
-            block.gains_of(row)[:, :width] = 1
+            block.gains_of(row)[:, : settings.widths[number - 1]] = 1
         if settings.normalization == "weight":
             block.gains_of(row)[:] = block.weights_of(row).norm(dim=1)
-        block.slopes_of(row).fill_(FIRST_SLOPE)
+        if settings.activations[number - 1] == "prelu":  # else weight decay would work on it, and clipping count it
+            block.slopes_of(row).fill_(FIRST_SLOPE)
 
     def fans(self, settings: Settings, number: int) -> tuple[int, int]:
         """Fan-in and fan-out of hidden layer `number`, or of the output layer, 0, without padding."""

@@ -12,7 +12,7 @@ from hpo.training.population.executor import PopulationExecutor
 from hpo.training.solo import SoloRun
 from hpo.trial import Outcome, State
 
-BASE = {"width": 12, "batch_size": 16, "normalization": "batch", "preprocessing": "standardize"}
+BASE = {"width": 12, "batch_size": 16, "normalization": "batch", "preprocessing": "standardize", "eps": 1e-4}
 OBJECTIVE = SimpleNNObjective(data="wine", folds=3)
 
 
@@ -107,7 +107,7 @@ def test_folds_that_are_promoted_equal_folds_trained_through(engine, paused_byte
     ]
     whole = outcomes(engine(), [job(number, EPOCHS, params=params) for number, params in enumerate(trials)])
     executor, start = engine(paused_bytes=paused_bytes), 0
-    curves, charged = {number: [] for number in range(3)}, {number: 0 for number in range(3)}
+    curves, charged = {number: [] for number in range(3)}, dict.fromkeys(range(3), 0)
     for target in (1, 3, EPOCHS):
         found = outcomes(executor, [job(n, target, start, params=params) for n, params in enumerate(trials)])
         for number, outcome in found.items():

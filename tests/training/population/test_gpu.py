@@ -4,8 +4,8 @@ import pytest
 import torch
 from population_trials import equal, member, random_params, small, state_of
 
-from hpo.training.population.chunk import Chunk
 from hpo.training.metrics import METRICS
+from hpo.training.population.chunk import Chunk
 from hpo.training.population.inputs import InputsCache
 from hpo.training.solo import SoloRun
 
