@@ -14,7 +14,7 @@ from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS
 from hpo.registry import entries
 from hpo.text import printable
 from hpo.training.data import DATA_SETS, Dataset
-from hpo.training.hyperparameters import KNOWN, LOSSES, METRICS
+from hpo.training.hyperparameters import KNOWN, METRICS, known_for
 from hpo.training.objective import SimpleNNObjective
 from hpo.training.objective_keys import KEYS
 from hpo.values import UNSET
@@ -129,19 +129,15 @@ def _space(space: Mapping[str, Domain], task: str) -> Iterator[str]:
 
 def _about(name: str, task: str) -> str:
     """What a hyperparameter means, what it may be, and its default."""
-    known = KNOWN[name]
-    options = LOSSES[task] if name == "loss" else known.options
-    legal = ", ".join(map(_bare, options)) if options else known.expected
-    inherited = known.default is None and name != "loss"
-    default = f"that of {name.rpartition('_')[0]}" if inherited else _bare(_default(name, task))
+    known = known_for(name, task)
+    legal = ", ".join(map(_bare, known.options)) if known.options else known.expected
+    default = f"that of {name.rpartition('_')[0]}" if known.default is None else _bare(known.default)
     return f"{known.meaning}: {legal}; default {default}"
 
 
 def _default(name: str, task: str) -> Any:
     """The default of a hyperparameter; of one layer's, that of the whole network."""
-    if name == "loss":
-        return LOSSES[task][0]
-    default = KNOWN[name].default
+    default = known_for(name, task).default
     return KNOWN[name.rpartition("_")[0]].default if default is None else default
 
 
@@ -155,7 +151,7 @@ def _comment(text: str) -> Iterator[str]:
 
 def _suggestion(name: str, task: str) -> Any:
     """All options, or the default of a number."""
-    options, default = LOSSES[task] if name == "loss" else KNOWN[name].options, _default(name, task)
+    options, default = known_for(name, task).options, _default(name, task)
     return {"type": "choice", "options": options, "default": default} if options else default
 
 

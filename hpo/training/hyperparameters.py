@@ -272,10 +272,9 @@ def complete(params: Mapping[str, Any], task: str = "classification") -> Setting
     Raises:
         SpaceError: an unknown hyperparameter or an illegal value, with found and expected.
     """
-    values = {name: known.default for name, known in KNOWN.items()}
+    values = {name: known_for(name, task).default for name in KNOWN}
     for name, value in params.items():
         values[name] = _accept(name, value, "", task)
-    values["loss"] = values["loss"] or LOSSES[task][0]
     layers = range(1, values["depth"] + 1)
 
     def per_layer(name: str) -> tuple[Any, ...]:
@@ -284,6 +283,16 @@ def complete(params: Mapping[str, Any], task: str = "classification") -> Setting
 
     own = {field.name: values[field.name] for field in fields(Settings) if field.name in values}
     return Settings(widths=per_layer("width"), activations=per_layer("activation"), **own)
+
+
+def known_for(name: str, task: str) -> Hyperparameter:
+    """KNOWN[name] as it is for "classification" or "regression"."""
+    known = KNOWN[name]
+    if name == "loss":
+        return replace(known, options=LOSSES[task], default=LOSSES[task][0])
+    if name == "class_weights" and task == "regression":
+        return replace(known, options=("none",))
+    return known
 
 
 def check_space(space: Space, task: str = "classification") -> None:
@@ -304,12 +313,7 @@ def check_space(space: Space, task: str = "classification") -> None:
 def _accept(name: str, value: Any, where: str, task: str) -> Any:
     if name not in KNOWN:
         raise SpaceError(f"objective 'simplenn' has no hyperparameter {name!r}: {did_you_mean(name, KNOWN)}")
-    known = KNOWN[name]
-    if name == "loss":
-        known = replace(known, options=LOSSES[task])
-    if name == "class_weights" and task == "regression":
-        known = replace(known, options=("none",))
     try:
-        return known.accept(value)
+        return known_for(name, task).accept(value)
     except ValueError as error:
         raise SpaceError(f"hyperparameter {name!r}: {where}{error}") from None
