@@ -20,7 +20,7 @@ COMMANDS = [
     for block in SHELL
     for line in block.splitlines()
 ]
-HPO_COMMANDS = [command for command in COMMANDS if command.startswith("hpo ")]
+HPO_COMMANDS = [command for command in COMMANDS if command.startswith(("hpo ", "python -c "))]
 
 
 def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
