@@ -3,8 +3,8 @@
 It computes for K trials at once what `hpo.training.model.SimpleNN` computes for one. Trials without any of these
 never share a chunk with them, and keep the faster `Network`, whose backward pass is written out.
 
-On small networks the time of a step is the number of calls. So where a formula has a neutral element for trials that
-want nothing, it serves all; what only some want is computed for runs of neighbours.
+On small networks the time of a step is the number of calls. So what many want is computed for all of them, norms and
+activations for runs of neighbours.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class _Layer:
         slope: of prelu below zero, (k, 1, 1).
         fixed_slope: of "bent" trials without prelu, (k, 1, 1), else 0.
         learns_slope: 1 for those with prelu, likewise.
-        skips: 1 for trials whose skip is the input itself, (k, 1, 1); None without.
-        projection: of skips, (k, fan_in, width), and 1 for trials that have it, (k, 1, 1); None without.
+        skips: whether a trial's skip is the input itself, (k, 1, 1); None without.
+        projection: of skips, (k, fan_in, width), and which trials have it, (k, 1, 1); None without.
         outputs: biases and weights of the output layer of `last`; None if there are none.
     """
 
@@ -102,11 +102,11 @@ class _Layer:
         y = activated = self.bends.apply(y, self._activations(number, drawn))
         if drawn is not None and drawn.masks is not None:
             y = y * drawn.masks[number]
-        if self.skips is not None:
-            y = torch.addcmul(y, _fit(x, y.shape[2]), self.skips)
+        if self.skips is not None:  # chosen, not multiplied by 0 or 1: 0 * inf would be NaN
+            y = torch.where(self.skips, y + _fit(x, y.shape[2]), y)
         if self.projection is not None:
             weight, there = self.projection
-            y = torch.addcmul(y, torch.bmm(x, weight), there)
+            y = torch.where(there, y + torch.bmm(x, weight), y)
         return activated.detach(), y
 
     def _normalizers(self, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor, slice], Tensor]]:
@@ -287,7 +287,7 @@ class ExtendedNetwork:
             slope=self._leaf(block.slopes_of, every) if "prelu" in names else column([0.0] * len(names)),
             fixed_slope=column([_BENT.get(name, 0.0) for name in names]),
             learns_slope=column([name == "prelu" for name in names]),
-            skips=column(skips) if any(skips) else None,
-            projection=(self._leaf(block.projections_of, every), column(projects)) if any(projects) else None,
+            skips=column(skips).bool() if any(skips) else None,
+            projection=(self._leaf(block.projections_of, every), column(projects).bool()) if any(projects) else None,
             outputs=outputs,
         )

@@ -86,7 +86,7 @@ class Constraints:
     def __init__(self, settings: Sequence[Settings], layout: Layout, rows: Tensor, grads: Tensor) -> None:
         c = {name: column.to(rows) for name, column in setting_columns(settings).items()}
         self._runs = []  # of one depth: the sum over a row must not depend on how deep others are
-        for start, end in runs([len(each.widths) for each in settings]):
+        for start, end in runs([_constrained(each) for each in settings]):
             depth, some = len(settings[start].widths), slice(start, end)
             p, g = (each[some, : layout.size(depth)] for each in (rows, grads))
             of_run = gradient_columns({name: column[some] for name, column in c.items()})
@@ -98,3 +98,9 @@ class Constraints:
         for p, g, weights, c in self._runs:
             penalize(g, p, weights, c.get("l1"), c.get("l2"))
             clip(g, c.get("clip_norm"), c.get("clip_value"))
+
+
+def _constrained(settings: Settings) -> tuple[int, bool, bool, bool, bool]:
+    """Depth, and what a trial has: not to be had means not to be multiplied by 0, which turns inf into NaN."""
+    s = settings
+    return len(s.widths), s.l1 > 0, s.l2 > 0, s.clip_norm > 0, s.clip_value > 0
