@@ -113,13 +113,14 @@ def test_helpers_promote_and_stop_as_one_process_does(make):
     whole = rounds(make(), TRIALS, (EPOCHS,))
     executor = ParallelExecutor(Small(), threads=2, start_seconds=0.0)
     try:
-        endless = job(50, 10**6, epochs=10**6, params={"batch_size": 1})
-        executor.submit([endless])
+        shapes = [{"batch_size": 1, "width": 33 + 32 * i} for i in range(6)]
+        endless = [job(50 + i, 10**6, epochs=10**6, params=params) for i, params in enumerate(shapes)]
+        executor.submit(endless)
         deadline = time.monotonic() + 60
         while not any(helper.ready for helper in executor._helpers):
             assert time.monotonic() < deadline
             executor.wait(0.05)
-        executor.cancel([endless])
+        executor.cancel(endless)
         parts = rounds(executor, TRIALS, (1, 3, EPOCHS))
     finally:
         executor.close()
