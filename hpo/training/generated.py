@@ -36,6 +36,9 @@ class Table:
     test: int = TEST
 
 
+REGRESSIONS: Final = ("line",)  # of DATA_SETS; known without drawing one
+
+
 def random_state(seed: int, *purpose: str) -> int:
     """A seed for scikit-learn, in [0, 2^32), for one purpose of a data seed."""
     return seeding.derive(seed, "data", *purpose) % 2**32

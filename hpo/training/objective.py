@@ -94,7 +94,7 @@ class SimpleNNObjective(Objective):
         self.data_seed = _whole("data_seed", self.data_seed, 0, 2**63 - 1)
         self.folds = _whole("folds", self.folds, 1, MAX_FOLDS)
         self.ignore = (self.ignore,) if isinstance(self.ignore, str) else tuple(self.ignore)
-        task = self.dataset.task
+        task = self._task
         self.metric = next(iter(METRICS[task])) if self.metric is None else self.metric
         self._check_one("metric", self.metric, METRICS[task])
         self.direction = METRICS[task][self.metric]
@@ -128,16 +128,27 @@ class SimpleNNObjective(Objective):
 
         return not (isinstance(self.data, str) and self.data in DATA_SETS)
 
+    @property
+    def _task(self) -> str:
+        """Of a generated data set without drawing it, for that takes scikit-learn."""
+        from hpo.training.generated import DATA_SETS, REGRESSIONS
+
+        if isinstance(self.data, str) and self.data in DATA_SETS and not self._table_settings:
+            return "regression" if self.data in REGRESSIONS else "classification"
+        return self.dataset.task
+
+    @property
+    def _table_settings(self) -> dict[str, Any]:
+        """What was given that is for tables alone."""
+        names = ("target", "task", "test_table", "split", "group", "ignore")
+        return {name: value for name in names if (value := getattr(self, name))}
+
     @functools.cached_property
     def dataset(self) -> "Dataset":
         """The data, split."""
         from hpo.training.data import DATA_SETS, load_dataset
 
-        given = {
-            setting: value
-            for setting in ("target", "task", "test_table", "split", "group", "ignore")
-            if (value := getattr(self, setting))
-        }
+        given = self._table_settings
         if not self._is_table:
             if given:
                 raise UsageError(f"objective 'simplenn': {next(iter(given))} is for tables; {self.data!r} is generated")

@@ -9,7 +9,7 @@ from sklearn import datasets
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from hpo.training.data import load_data
-from hpo.training.generated import DATA_SETS, ROWS, _spirals
+from hpo.training.generated import DATA_SETS, REGRESSIONS, ROWS, _spirals
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,7 @@ def test_a_line_has_slope_one_and_noise_of_a_third() -> None:
     noise = table.y - table.x[:, 0]
     assert stats.kstest(noise, stats.norm(scale=0.3).cdf).pvalue > 0.01
     assert stats.kstest(table.x[:, 0], stats.uniform(-1, 2).cdf).pvalue > 0.01
+
+
+def test_regressions_are_those_without_classes() -> None:
+    assert set(REGRESSIONS) == {name for name, make in DATA_SETS.items() if not make(0).classes}

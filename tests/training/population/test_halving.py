@@ -1,5 +1,7 @@
 """A trial that is paused and promoted is the trial trained through: schedules, early stopping, running statistics."""
 
+import time
+
 import pytest
 from population_trials import EPOCHS, Small, drain, job, results, small
 
@@ -111,14 +113,14 @@ def test_helpers_promote_and_stop_as_one_process_does(make):
     whole = rounds(make(), TRIALS, (EPOCHS,))
     executor = ParallelExecutor(Small(), threads=2, start_seconds=0.0)
     try:
-        executor.submit([job(50, 1, params=BASE)])
-        events = []
+        shapes = [{"batch_size": 1, "width": 33 + 32 * i} for i in range(6)]
+        endless = [job(50 + i, 10**6, epochs=10**6, params=params) for i, params in enumerate(shapes)]
+        executor.submit(endless)
+        deadline = time.monotonic() + 60
         while not any(helper.ready for helper in executor._helpers):
-            events += executor.wait(0.05)
-            if not executor._local.busy:
-                executor.submit([job(51 + len(events), 1, params=BASE)])
-        while executor._local.busy or any(trainer.works for trainer in executor._trainers):
+            assert time.monotonic() < deadline
             executor.wait(0.05)
+        executor.cancel(endless)
         parts = rounds(executor, TRIALS, (1, 3, EPOCHS))
     finally:
         executor.close()

@@ -1,6 +1,7 @@
 """A trial's outcome does not depend on its neighbours: not on their number, order or fate, to the last bit."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from population_trials import (
 
 from hpo import seeding
 from hpo.training.hyperparameters import KNOWN, LOSSES, Preparation
+from hpo.training.population.member import shape_of
 
 DATA = small(97)
 KINDS = ("plain", "extended", "residual")
@@ -174,7 +176,8 @@ def test_neighbours_with_other_preparations_and_folds_change_no_bit(kind):
         return [member(*trial, table) for trial, table in zip(trials, tables, strict=True)]
 
     together = train_members(members(), 2)
-    assert len({id(each.data) for each in chunk(members()).members}) == len(tables)  # which are of one shape
+    counts = Counter(shape_of(each.settings, each.data) for each in members())
+    assert max(counts.values()) >= 4  # tables in one chunk
     for result, single in zip(together, members(), strict=True):
         assert equal(result, train_members([single], 2)[0])
 
