@@ -37,6 +37,8 @@ def test_run_answers_with_configuration_scores_and_store(
 
 def test_the_test_score_is_of_the_very_model_that_won_and_is_used_once(tmp_path: Path) -> None:
     from hpo.training.data import load_data
+    from hpo.training.losses import loss_of
+    from hpo.training.metrics import METRICS
     from hpo.training.solo import evaluate, train_and_evaluate
 
     study = hpo.search(searcher="random", trials=3, epochs=3, store=tmp_path / "hpo.db", progress=False)
@@ -48,7 +50,8 @@ def test_the_test_score_is_of_the_very_model_that_won_and_is_used_once(tmp_path:
     data = load_data("classification", 0)
     model, steps = train_and_evaluate(won.params, data, winner.seed, winner.epochs)
     assert steps[-1].value == max(won.fresh), "trained again, it is the same model"
-    assert winner.test.metrics["accuracy"] == evaluate(model, data.test)[1]
+    loss = loss_of("classification", "cross_entropy").rows
+    assert winner.test.metrics["accuracy"] == evaluate(model, data, data.test, loss, METRICS["accuracy"])[1]
     assert winner.test.low < winner.test.metrics["accuracy"] < winner.test.high
     assert study.winner(progress=False) == winner
     assert hpo.load_study(study.name, study.path).known_winner() == winner

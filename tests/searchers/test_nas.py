@@ -242,10 +242,11 @@ def trained(seed: int, updates: int, shuffle: bool = False) -> float:
     return float(np.exp(log_probabilities(learner, BEST)[0]))
 
 
-def test_the_best_of_256_interacting_descriptions_is_found_by_19_of_20_seeds() -> None:
+@pytest.mark.parametrize(("seeds", "least"), [(5, 4), pytest.param(20, 19, marks=pytest.mark.slow)])
+def test_nearly_all_seeds_find_the_best_of_256_interacting_descriptions(seeds: int, least: int) -> None:
     everything = np.array(list(itertools.product(range(4), repeat=4)))
     assert (everything[chain(everything) == 4] == BEST).all()
-    assert sum(trained(seed, 2000 // ROWS) > 0.9 for seed in range(20)) >= 19
+    assert sum(trained(seed, 2000 // ROWS) > 0.9 for seed in range(seeds)) >= least
 
 
 def test_shuffled_rewards_teach_nothing() -> None:

@@ -116,7 +116,7 @@ class PopulationExecutor(Executor):
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            events += self._collect(0.0 if self._solo.busy else left)
+            events += self._collect(left if self._passes and not self._solo.busy else 0.0)
         events += self._collect(0.0)
         self._dispatch()  # the threads go on while the caller stores
         return events

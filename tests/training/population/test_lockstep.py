@@ -88,8 +88,9 @@ def trials(store, study):
     ]
 
 
-def test_five_searchers_by_ten_seeds_give_in_lockstep_what_each_gives_alone(go):
-    studies = [(searcher, seed) for seed in range(10) for searcher in BATCHES]
+@pytest.mark.parametrize("seeds", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_five_searchers_give_in_lockstep_what_each_gives_alone(go, seeds):
+    studies = [(searcher, seed) for seed in range(seeds) for searcher in BATCHES]
     together = go(studies)
     assert len(together) == len(studies)
     assert all(found and found[0][3] in (State.DONE, State.FAILED, State.PAUSED) for found in together.values())
