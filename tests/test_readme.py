@@ -54,6 +54,6 @@ def test_commands_run_in_order_as_they_stand(tmp_path: Path) -> None:
         (tmp_path / block[0]).write_text(block[1], "utf-8")
     for block in re.findall(r"```python\n# (\S+)\n(.*?)```", TEXT, re.DOTALL):
         (tmp_path / block[0]).write_text(block[1], "utf-8")
-    for command in HPO_COMMANDS:
+    for command in HPO_COMMANDS[1:]:  # the first sets everything up: `.ci/run` runs it
         done = run(["sh", "-c", command], tmp_path)
         assert done.returncode == 0, f"{command}\n{done.stderr}"

@@ -213,7 +213,7 @@ def test_the_decisions_of_a_table_are_independent() -> None:
         assert stats.chisquare(np.histogram(stats.norm.cdf((sums / 8).flatten().numpy()), 8)[0]).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("high", [0, 1, 255, 256, 511])
+@pytest.mark.parametrize("high", [0, *(pytest.param(high, marks=pytest.mark.slow) for high in (1, 255, 256, 511))])
 def test_of_all_words_the_share_asked_for_is_kept(high: int) -> None:
     """Given the highest 9 bits after the first product, what follows is a bijection of the 23 that decide."""
     words = torch.arange(2**23) + (high << 23)

@@ -184,6 +184,7 @@ def test_random_companies_equal_torch(number):
         check(each, seed, result, 4)
 
 
+@pytest.mark.slow
 def test_every_optimizer_and_activation_equals_torch_after_50_steps():
     combinations = list(itertools.product(OPTIMIZERS, ACTIVATIONS))
     trials = [

@@ -31,7 +31,7 @@ def company(shape, count, kind="plain", task="classification"):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", shapes(7))
+@pytest.mark.parametrize("shape", shapes(4))
 def test_a_trial_gives_the_same_bits_alone_and_in_any_company(shape, kind):
     rows = small(31) if shape[1] < 9 else DATA
     trials = company(shape, 8, kind)

@@ -142,6 +142,7 @@ def test_a_helper_that_is_killed_costs_time_and_no_result(make, alone):
     assert executor._here.threads == 2  # a thread of this process has taken over its core
 
 
+@pytest.mark.slow
 def test_a_trial_whose_helpers_end_twice_fails(make):
     executor = make()
     crowd = with_helpers(executor, 2)
@@ -252,6 +253,7 @@ def test_illegal_parameters_fail_their_trial_only(crew, alone):
     assert {number: content(outcome) for number, outcome in outcomes.items()} == alone
 
 
+@pytest.mark.slow
 def test_closing_amid_long_epochs_ends_all_processes_soon(make):
     executor = make()
     with_helpers(executor, 2)
