@@ -23,7 +23,7 @@ from hpo.values import brief
 
 if TYPE_CHECKING:
     from hpo.executors.base import Executor
-    from hpo.training.data import Dataset
+    from hpo.training.data import Data, Dataset
     from hpo.training.metrics import Metric
     from hpo.training.model import SimpleNN
     from hpo.training.population.member import Member
@@ -185,17 +185,7 @@ class SimpleNNObjective(Objective):
         """What the population engine trains for a job: one network, or one for each fold."""
         from hpo.training.population.member import member_of
 
-        settings = self.settings(job.params)
-        return [
-            member_of(
-                settings,
-                self.dataset.prepared(settings.preparation, rows),
-                seed,
-                job.epochs,
-                self.first_network(settings, rows),
-            )
-            for rows, seed in self._parts(job.seed)
-        ]
+        return [member_of(settings, data, seed, job.epochs, first) for settings, data, seed, first in self._parts(job)]
 
     def settings(self, params: Mapping[str, Any]) -> Settings:
         """A configuration with nothing left open; raises SpaceError for illegal parameters."""
@@ -203,28 +193,25 @@ class SimpleNNObjective(Objective):
             params = {**self._saved.architecture, **params}
         return hyperparameters.complete(params, self.dataset.task)
 
-    def _parts(self, seed: int) -> list[tuple[int | str, int]]:
-        """What a trial trains on, and the seeds of its networks."""
-        if self.folds == 1:
-            return [("holdout", seed)]
-        return [(fold, seeding.derive(seed, "fold", fold)) for fold in range(self.folds)]
+    def _parts(self, job: Job) -> "list[tuple[Settings, Data, int, SimpleNN | None]]":
+        """For each network of a trial: settings, what it trains on, its seed, what it starts from."""
+        settings = self.settings(job.params)
+        parts: list[tuple[int | str, int]] = [("holdout", job.seed)]
+        if self.folds > 1:
+            parts = [(fold, seeding.derive(job.seed, "fold", fold)) for fold in range(self.folds)]
+        return [
+            (settings, self.dataset.prepared(settings.preparation, rows), seed, self.first_network(settings, rows))
+            for rows, seed in parts
+        ]
 
     def start(self, job: Job) -> Run:
         """The trial by itself before its first epoch, defaults filled in; raises SpaceError for illegal parameters."""
         from hpo.training.folds import FoldedRun
         from hpo.training.solo import SoloRun
 
-        settings, metric = self.settings(job.params), self.scoring()
+        metric = self.scoring()
         runs = [
-            SoloRun(
-                settings,
-                self.dataset.prepared(settings.preparation, rows),
-                seed,
-                job.epochs,
-                metric,
-                self.first_network(settings, rows),
-            )
-            for rows, seed in self._parts(job.seed)
+            SoloRun(settings, data, seed, job.epochs, metric, first) for settings, data, seed, first in self._parts(job)
         ]
         return runs[0] if len(runs) == 1 else FoldedRun(runs)
 

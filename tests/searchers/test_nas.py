@@ -249,6 +249,7 @@ def test_nearly_all_seeds_find_the_best_of_256_interacting_descriptions(seeds: i
     assert sum(trained(seed, 2000 // ROWS) > 0.9 for seed in range(seeds)) >= least
 
 
+@pytest.mark.slow
 def test_shuffled_rewards_teach_nothing() -> None:
     P = np.array([trained(seed, 30, shuffle=True) for seed in range(30)])
     means = np.random.default_rng(5).choice(P, (2000, len(P))).mean(1)

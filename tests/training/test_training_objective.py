@@ -150,6 +150,7 @@ def check_difficulty(found: np.ndarray) -> None:
     assert found.max() <= 0.97
 
 
+@pytest.mark.slow
 def test_the_default_study_tells_configurations_apart() -> None:
     check_difficulty(accuracies(study_seed=0, trials=12))
 

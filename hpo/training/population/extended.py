@@ -9,7 +9,7 @@ activations for runs of neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,77 +29,156 @@ _MOMENTUM: Final = 0.1  # of running statistics, torch's default
 _BENT: Final = {"relu": 0.0, "leaky_relu": LEAK, "prelu": 0.0}  # linear above and below zero, with a slope a trial
 
 
-class _Runs:
-    """Neighbours that want the same.
-
-    Args:
-        kinds: what each of k trials wants.
-    """
-
-    def __init__(self, kinds: Sequence[str]) -> None:
-        self._runs = [(kinds[start], slice(start, end)) for start, end in runs(kinds)]
-        self._sizes = [some.stop - some.start for _, some in self._runs]
-
-    def apply(self, x: Tensor, functions: Mapping[str, Callable[[Tensor, slice], Tensor]]) -> Tensor:
-        """Each kind's function on its runs, given which trials they are: (k, R, n) -> (k, R, n)."""
-        parts = torch.split(x, self._sizes) if len(self._sizes) > 1 else (x,)
-        done = [functions[name](part, some) for part, (name, some) in zip(parts, self._runs, strict=True)]
-        return torch.cat(done) if len(done) > 1 else done[0]
-
-
 @dataclass(frozen=True)
-class _Layer:
-    """A hidden layer of the first k trials, and the output layer of the trials in `last`.
-
-    Learnt tensors require gradients. What no trial has a use for is an empty tensor.
+class _Norm:
+    """Neighbours with the same normalization in a layer. What they have no use for is an empty tensor.
 
     Attributes:
-        size: k.
-        last: the trials whose last hidden layer it is.
-        weight: (k, fan_in, width).
-        bias: (k, 1, width).
+        kind: of the normalization.
         mask: 1 for true units and 0 for padded ones, (k, 1, width).
         widths: true units, (k, 1, 1).
-        norms: runs of a normalization.
-        bends: runs of an activation; those of _BENT are one kind, "bent".
-        gain: of batch, layer and weight normalization, (k, 1, width).
-        shift: of batch and layer normalization, likewise.
-        mean: running, of batch normalization, likewise.
+        gain: of batch and layer normalization, (k, 1, width); requires gradients.
+        shift: likewise.
+        mean: running, of batch normalization, (k, 1, width).
         variance: running, likewise.
-        neighbours: of local response, 1 / size for units in each other's window, (width, width).
-        slope: of prelu below zero, (k, 1, 1).
-        fixed_slope: of "bent" trials without prelu, (k, 1, 1), else 0.
-        learns_slope: 1 for those with prelu, likewise.
-        skips: whether a trial's skip is the input itself, (k, 1, 1); None without.
-        projection: of skips, (k, fan_in, width), and which trials have it, (k, 1, 1); None without.
-        outputs: biases and weights of the output layer of `last`; None if there are none.
+        window: of local response, (k, width, width); see `neighbours`.
+        scaled: of weight normalization, else None.
     """
 
-    size: int
-    last: slice
-    weight: Tensor
-    bias: Tensor
+    kind: str
     mask: Tensor
     widths: Tensor
-    norms: _Runs
-    bends: _Runs
     gain: Tensor
     shift: Tensor
     mean: Tensor
     variance: Tensor
-    neighbours: Tensor
-    slope: Tensor
-    fixed_slope: Tensor
-    learns_slope: Tensor
+    window: Tensor
+    scaled: _Scaled | None
+
+    def forward(self, z: Tensor, rows: int | None) -> Tensor:
+        """(k, R, width) -> the same; `rows` are true in training, None in evaluation."""
+        if self.kind == "batch":
+            return self._batch(z, rows)
+        if self.kind == "layer":
+            return torch.addcmul(self.shift, over_units(z, self.mask, self.widths), self.gain)
+        if self.kind == "local_response":
+            return local_response(z, self.window)
+        return z if self.scaled is None else self.scaled.forward(z)
+
+    def _batch(self, z: Tensor, rows: int | None) -> Tensor:
+        if rows is None:
+            return torch.addcmul(self.shift, z - self.mean, self.gain * (self.variance + EPS).rsqrt())
+        y, mean, variance = over_rows(z, rows)
+        if rows > 1:
+            self.mean.lerp_(mean, _MOMENTUM)
+            self.variance.lerp_(variance * (rows / (rows - 1)), _MOMENTUM)
+        return torch.addcmul(self.shift, y, self.gain)
+
+
+class _Scaled:
+    """Weight normalization of some trials: x (gain * w / |w|) + b of x w + b, |w| being the length of a unit's weights.
+
+    What leads from weights and gains to the scale is taken back by hand: autograd would fill a gradient of all weights
+    with zeros for the few that are normalized.
+
+    Args:
+        weight: (k, fan_in, width).
+        bias: (k, 1, width).
+        gain: likewise.
+        places: where the gradients of these three go.
+        padding: 1 for padded units, which have no length, (k, 1, width).
+    """
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, gain: Tensor, places: tuple[Tensor, Tensor, Tensor], padding: Tensor
+    ) -> None:
+        self._weight, self._bias, self._gain, self._places, self._padding = weight, bias, gain, places, padding
+        self._length = gain
+        self.leaves: tuple[Tensor, Tensor] = gain, bias  # scale and shift of z, made anew in each pass
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(k, R, width) -> the same."""
+        with torch.no_grad():
+            lengths = torch.linalg.vector_norm(self._weight, dim=1, keepdim=True)
+            self._length = lengths + self._padding
+            scale = self._gain / self._length
+            shift = self._bias - self._bias * scale
+        self.leaves = scale.requires_grad_(), shift.requires_grad_()
+        return torch.addcmul(self.leaves[1], z, self.leaves[0])
+
+    def backward(self, dscale: Tensor, dshift: Tensor) -> None:
+        """Add to the gradients, which have those of x w + b already."""
+        scale = self.leaves[0].detach()
+        to_weight, to_bias, to_gain = self._places
+        to_bias.add_(dshift * (1 - scale))
+        dscale = dscale - dshift * self._bias
+        to_gain.copy_(dscale / self._length)
+        to_weight.sub_(self._weight * (dscale * scale / self._length.square()))
+
+
+@dataclass(frozen=True)
+class _Bend:
+    """Neighbours with the same kind of activation in a layer.
+
+    Attributes:
+        kind: an activation; "bent" for those of _BENT.
+        trials: which.
+        mask: 1 for true units and 0 for padded ones, (k, 1, width).
+        fixed: slope below zero of "bent" trials without prelu, (k, 1, 1), else 0.
+        learnt: of those with prelu, likewise; requires gradients; None where there are none.
+        learns: 1 for those with prelu, likewise.
+    """
+
+    kind: str
+    trials: slice
+    mask: Tensor
+    fixed: Tensor
+    learnt: Tensor | None
+    learns: Tensor
+
+    def forward(self, z: Tensor, slopes: Tensor | None) -> Tensor:
+        """(k, R, width) -> the same; `slopes` are those of rrelu in training, of all trials of the layer."""
+        if self.kind == "bent":
+            return prelu(z, self.fixed if self.learnt is None else self.fixed + self.learnt * self.learns)
+        if self.kind == "rrelu":
+            return rrelu(z, None if slopes is None else slopes[self.trials])
+        y = ACTIVATIONS[self.kind].function(z)
+        return y * self.mask if self.kind == "sigmoid" else y  # sigmoid(0) is not 0
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A hidden layer of the first k trials, and the output layer of those whose last one it is.
+
+    Attributes:
+        last: how many trials have more layers, and for how many it is the last one.
+        weight: (k, fan_in, width); requires gradients, as do all that are learnt.
+        bias: (k, 1, width).
+        norms: with how many trials each has.
+        bends: likewise.
+        skips: whether a trial's skip is the input itself, (k, 1, 1); None without.
+        projection: of skips, (k, fan_in, width), and which trials have it, (k, 1, 1); None without.
+        outputs: biases and weights of the output layer; None if there are none.
+    """
+
+    last: tuple[int, int]
+    weight: Tensor
+    bias: Tensor
+    norms: tuple[list[_Norm], list[int]]
+    bends: tuple[list[_Bend], list[int]]
     skips: Tensor | None
     projection: tuple[Tensor, Tensor] | None
     outputs: tuple[Tensor, Tensor] | None
 
     def forward(self, number: int, x: Tensor, drawn: StackedDraws | None) -> tuple[Tensor, Tensor]:
         """Inputs (k, R, fan_in) -> what the activations give and the output, (k, R, width); layers count from 0."""
+        rows = None if drawn is None else drawn.rows
+        slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number]
         z = torch.baddbmm(self.bias, x, self.weight)
-        y = self.norms.apply(z, self._normalizers(drawn))
-        y = activated = self.bends.apply(y, self._activations(number, drawn))
+        norms, bends = self.norms[0], self.bends[0]
+        z = _cat([norm.forward(part, rows) for norm, part in zip(norms, _split(z, self.norms[1]), strict=True)])
+        y = _cat([bend.forward(part, slopes) for bend, part in zip(bends, _split(z, self.bends[1]), strict=True)])
+        activated = y.detach()
         if drawn is not None and drawn.masks is not None:
             y = y * drawn.masks[number]
         if self.skips is not None:  # chosen, not multiplied by 0 or 1: 0 * inf would be NaN
@@ -107,70 +186,15 @@ class _Layer:
         if self.projection is not None:
             weight, there = self.projection
             y = torch.where(there, y + torch.bmm(x, weight), y)
-        return activated.detach(), y
-
-    def _normalizers(self, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor, slice], Tensor]]:
-        def batch(z: Tensor, some: slice) -> Tensor:
-            return self._batch_norm(z, some, None if drawn is None else drawn.rows)
-
-        def layer(z: Tensor, some: slice) -> Tensor:
-            return torch.addcmul(self.shift[some], over_units(z, self.mask[some], self.widths[some]), self.gain[some])
-
-        def response(z: Tensor, some: slice) -> Tensor:
-            return local_response(z, self.neighbours.expand(len(z), -1, -1))
-
-        return {
-            "none": _same,
-            "batch": batch,
-            "layer": layer,
-            "weight": self._weight_norm,
-            "local_response": response,
-        }
-
-    def _batch_norm(self, z: Tensor, some: slice, rows: int | None) -> Tensor:
-        """Batch normalization over the true `rows` of a batch; None: by the running statistics."""
-        gain, shift, running_mean, running_variance = (
-            each[some] for each in (self.gain, self.shift, self.mean, self.variance)
-        )
-        if rows is None:
-            return torch.addcmul(shift, z - running_mean, gain * (running_variance + EPS).rsqrt())
-        y, mean, variance = over_rows(z, rows)
-        if rows > 1:
-            running_mean.lerp_(mean, _MOMENTUM)
-            running_variance.lerp_(variance * (rows / (rows - 1)), _MOMENTUM)
-        return torch.addcmul(shift, y, gain)
-
-    def _weight_norm(self, z: Tensor, some: slice) -> Tensor:
-        """With x w + b given, x (gain * w / |w|) + b, the length being that of a unit's weights."""
-        padding = 1 - self.mask[some]  # padded units have no length
-        length = (self.weight[some].square().sum(dim=1, keepdim=True) + padding).sqrt()
-        scale, bias = self.gain[some] / length, self.bias[some]
-        return torch.addcmul(bias - bias * scale, z, scale)
-
-    def _activations(self, number: int, drawn: StackedDraws | None) -> Mapping[str, Callable[[Tensor, slice], Tensor]]:
-        slopes = None if drawn is None or drawn.slopes is None else drawn.slopes[number]
-
-        def bent(z: Tensor, some: slice) -> Tensor:
-            return prelu(z, self.fixed_slope[some] + self.slope[some] * self.learns_slope[some])
-
-        def random(z: Tensor, some: slice) -> Tensor:
-            return rrelu(z, None if slopes is None else slopes[some])
-
-        def sigmoid(z: Tensor, some: slice) -> Tensor:
-            return torch.sigmoid(z) * self.mask[some]  # sigmoid(0) is not 0
-
-        return _SMOOTH | {"bent": bent, "rrelu": random, "sigmoid": sigmoid}
+        return activated, y
 
 
-def _same(z: Tensor, _: slice) -> Tensor:
-    return z
+def _split(x: Tensor, sizes: list[int]) -> Sequence[Tensor]:
+    return torch.split(x, sizes) if len(sizes) > 1 else (x,)
 
 
-def _smooth(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor, slice], Tensor]:
-    return lambda z, _: function(z)
-
-
-_SMOOTH: Final = {name: _smooth(activation.function) for name, activation in ACTIVATIONS.items()}
+def _cat(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
 
 def _fit(x: Tensor, width: int) -> Tensor:
@@ -197,6 +221,7 @@ class ExtendedNetwork:
         self._rows, self._grads = rows, grads
         self._leaves: list[Tensor] = []
         self._places: list[Tensor] = []  # where the gradients of the leaves go
+        self._scaled: list[_Scaled] = []
         self._logits: Tensor | None = None
         self._hidden: list[Tensor] = []
         depths = [len(each.widths) for each in settings]
@@ -220,74 +245,123 @@ class ExtendedNetwork:
         self._hidden = []
         logits: list[Tensor] = []
         for number, layer in enumerate(self._layers):
-            activated, x = layer.forward(number, x if len(x) == layer.size else x[: layer.size], drawn)
+            activated, y = layer.forward(number, x, drawn)
             self._hidden.append(activated)
+            x = y
             if layer.outputs is not None:
                 bias, weight = layer.outputs
-                logits.append(torch.baddbmm(bias, x[layer.last], weight))
-        return torch.cat(logits[::-1])  # (K, R, padded C)
+                if layer.last[0]:
+                    x, y = torch.split(y, list(layer.last))
+                logits.append(torch.baddbmm(bias, y, weight))
+        return _cat(logits[::-1])  # (K, R, padded C)
 
     def backward(self, gradient: Tensor, weights: Tensor) -> None:
         """Write the gradients of all parameters; see `Network.backward`."""
         assert self._logits is not None
         dlogits = torch.zeros_like(self._logits)
         torch.mul(gradient, weights, out=dlogits[..., : self.layout.n_outputs].mT)
-        found = torch.autograd.grad(self._logits, self._leaves, dlogits)
+        scaled = [leaf for each in self._scaled for leaf in each.leaves]
+        found = torch.autograd.grad(self._logits, [*self._leaves, *scaled], dlogits)
         self._logits = None
-        torch._foreach_copy_(self._places, list(found))
+        torch._foreach_copy_(self._places, list(found[: len(self._leaves)]))
+        of_scaled = found[len(self._leaves) :]
+        for i, each in enumerate(self._scaled):
+            each.backward(*of_scaled[2 * i : 2 * i + 2])
 
     def hidden(self) -> list[Tensor]:
         """See `Network.hidden`."""
         return self._hidden
 
-    def _leaf(self, view: Callable[[Tensor], Tensor], trials: slice) -> Tensor:
-        """Some trials' parameters of one kind as autograd wants them: (k, 1, n), or (k, fan_in, fan_out)."""
+    def _views(self, view: Callable[[Tensor], Tensor], trials: slice) -> tuple[Tensor, Tensor]:
+        """Some trials' parameters of one kind and the place of their gradients: (k, 1, n), or (k, fan_in, fan_out)."""
         here, there = view(self._rows[trials]), view(self._grads[trials])
-        if here.dim() == 2:
-            here, there = here[:, None], there[:, None]
+        return (here[:, None], there[:, None]) if here.dim() == 2 else (here, there)
+
+    def _leaf(self, view: Callable[[Tensor], Tensor], trials: slice) -> Tensor:
+        """Such parameters as autograd wants them."""
+        here, there = self._views(view, trials)
         self._leaves.append(here.detach().requires_grad_())
         self._places.append(there)
         return self._leaves[-1]
 
     def _layer(self, settings: Sequence[Settings], number: int, statistics: Tensor, last: slice) -> _Layer:
-        block, width, like, every = self.layout.hidden(number), self.layout.width, self._rows, slice(0, len(settings))
-
-        def column(flags: Sequence[float]) -> Tensor:
-            return torch.tensor(flags, dtype=torch.float64, device="cpu").to(like)[:, None, None]  # (k, 1, 1)
-
-        norms = [each.normalization for each in settings]
-        names = [each.activations[number - 1] for each in settings]
+        block, width, every = self.layout.hidden(number), self.layout.width, slice(0, len(settings))
         widths = torch.tensor([[[each.widths[number - 1]]] for each in settings], device="cpu")  # (k, 1, 1)
-        mask = (torch.arange(width, device="cpu") < widths).to(like)  # (k, 1, width)
-        affine = "batch" in norms or "layer" in norms
+        mask = (torch.arange(width, device="cpu") < widths).to(self._rows)  # (k, 1, width)
+        norms = runs([each.normalization for each in settings])
+        bends = runs([_kind(each, number) for each in settings])
         projects = [number in projected(each, self.layout.n_inputs) for each in settings]
         skips = [each.residual and not projecting for each, projecting in zip(settings, projects, strict=True)]
-        nothing = like.new_empty(0)
-        mean = variance = nothing
-        if "batch" in norms:
-            running = statistics[every, 2 * width * (number - 1) : 2 * width * number][:, None]
-            mean, variance = running[..., :width], running[..., width:]
         outputs = None
         if last.start < last.stop:
             outputs = self._leaf(self.layout.output.biases_of, last), self._leaf(self.layout.output.weights_of, last)
+        projection = None
+        if any(projects):
+            projection = self._leaf(block.projections_of, every), self._column(projects).bool()
         return _Layer(
-            size=len(settings),
-            last=last,
+            last=(last.start, last.stop - last.start),
             weight=self._leaf(block.weights_of, every),
             bias=self._leaf(block.biases_of, every),
-            mask=mask,
-            widths=widths.to(like),
-            norms=_Runs(norms),
-            bends=_Runs(["bent" if name in _BENT else name for name in names]),
-            gain=self._leaf(block.gains_of, every) if affine or "weight" in norms else nothing,
-            shift=self._leaf(block.shifts_of, every) if affine else nothing,
-            mean=mean,
-            variance=variance,
-            neighbours=neighbours(width).to(like) if "local_response" in norms else nothing,
-            slope=self._leaf(block.slopes_of, every) if "prelu" in names else column([0.0] * len(names)),
-            fixed_slope=column([_BENT.get(name, 0.0) for name in names]),
-            learns_slope=column([name == "prelu" for name in names]),
-            skips=column(skips).bool() if any(skips) else None,
-            projection=(self._leaf(block.projections_of, every), column(projects).bool()) if any(projects) else None,
+            norms=(
+                [self._norm(settings, number, slice(*ends), mask, widths, statistics) for ends in norms],
+                [end - start for start, end in norms],
+            ),
+            bends=(
+                [self._bend(settings, number, slice(*ends), mask) for ends in bends],
+                [end - start for start, end in bends],
+            ),
+            skips=self._column(skips).bool() if any(skips) else None,
+            projection=projection,
             outputs=outputs,
         )
+
+    def _norm(
+        self, settings: Sequence[Settings], number: int, some: slice, mask: Tensor, widths: Tensor, statistics: Tensor
+    ) -> _Norm:
+        kind, block, width = settings[some.start].normalization, self.layout.hidden(number), self.layout.width
+        nothing, affine = self._rows.new_empty(0), kind in ("batch", "layer")
+        mean = variance = nothing
+        if kind == "batch":
+            running = statistics[some, 2 * width * (number - 1) : 2 * width * number][:, None]
+            mean, variance = running[..., :width], running[..., width:]
+        scaled = None
+        if kind == "weight":
+            views = [self._views(view, some) for view in (block.weights_of, block.biases_of, block.gains_of)]
+            (weight, bias, gain), (to_weight, to_bias, to_gain) = zip(*views, strict=True)
+            scaled = _Scaled(weight, bias, gain, (to_weight, to_bias, to_gain), 1 - mask[some])
+            self._scaled.append(scaled)
+        window = nothing
+        if kind == "local_response":
+            window = neighbours(width).to(self._rows).expand(some.stop - some.start, -1, -1)
+        return _Norm(
+            kind,
+            mask[some],
+            widths[some].to(self._rows),
+            self._leaf(block.gains_of, some) if affine else nothing,
+            self._leaf(block.shifts_of, some) if affine else nothing,
+            mean,
+            variance,
+            window,
+            scaled,
+        )
+
+    def _bend(self, settings: Sequence[Settings], number: int, some: slice, mask: Tensor) -> _Bend:
+        names = [each.activations[number - 1] for each in settings[some]]
+        return _Bend(
+            _kind(settings[some.start], number),
+            some,
+            mask[some],
+            self._column([_BENT.get(name, 0.0) for name in names]),
+            self._leaf(self.layout.hidden(number).slopes_of, some) if "prelu" in names else None,
+            self._column([name == "prelu" for name in names]),
+        )
+
+    def _column(self, values: Sequence[float]) -> Tensor:
+        """(k, 1, 1)."""
+        return torch.tensor(values, dtype=torch.float64, device="cpu").to(self._rows)[:, None, None]
+
+
+def _kind(settings: Settings, number: int) -> str:
+    """The kind of a hidden layer's activation: all that are linear above and below zero are one."""
+    name = settings.activations[number - 1]
+    return "bent" if name in _BENT else name

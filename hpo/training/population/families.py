@@ -100,7 +100,6 @@ class Constraints:
             clip(g, c.get("clip_norm"), c.get("clip_value"))
 
 
-def _constrained(settings: Settings) -> tuple[int, bool, bool, bool, bool]:
-    """Depth, and what a trial has: not to be had means not to be multiplied by 0, which turns inf into NaN."""
-    s = settings
-    return len(s.widths), s.l1 > 0, s.l2 > 0, s.clip_norm > 0, s.clip_value > 0
+def _constrained(settings: Settings) -> tuple[int, bool, bool]:
+    """Depth, and which penalties a trial has: to have none is not to have 0 times one, which may be NaN."""
+    return len(settings.widths), settings.l1 > 0, settings.l2 > 0

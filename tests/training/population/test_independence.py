@@ -33,7 +33,7 @@ def company(shape, count, kind="plain", task="classification"):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", shapes(4))
 def test_a_trial_gives_the_same_bits_alone_and_in_any_company(shape, kind):
-    rows = small(31) if shape[1] < 9 else DATA
+    rows = small(max(11, 4 * shape[1])) if shape[1] < 9 else DATA
     trials = company(shape, 8, kind)
     alone = [train([trial], rows, 2)[0] for trial in trials]
     chance = seeding.generator("picks", *shape)
