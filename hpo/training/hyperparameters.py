@@ -1,5 +1,6 @@
 """The hyperparameters that the shared objective knows: the one table of defaults, legal values and meanings."""
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -272,7 +273,7 @@ def complete(params: Mapping[str, Any], task: str = "classification") -> Setting
     Raises:
         SpaceError: an unknown hyperparameter or an illegal value, with found and expected.
     """
-    values = {name: known_for(name, task).default for name in KNOWN}
+    values = dict(_defaults(task))
     for name, value in params.items():
         values[name] = _accept(name, value, "", task)
     layers = range(1, values["depth"] + 1)
@@ -285,6 +286,7 @@ def complete(params: Mapping[str, Any], task: str = "classification") -> Setting
     return Settings(widths=per_layer("width"), activations=per_layer("activation"), **own)
 
 
+@functools.cache
 def known_for(name: str, task: str) -> Hyperparameter:
     """KNOWN[name] as it is for "classification" or "regression"."""
     known = KNOWN[name]
@@ -293,6 +295,11 @@ def known_for(name: str, task: str) -> Hyperparameter:
     if name == "class_weights" and task == "regression":
         return replace(known, options=("none",))
     return known
+
+
+@functools.cache
+def _defaults(task: str) -> Mapping[str, Any]:
+    return {name: known_for(name, task).default for name in KNOWN}
 
 
 def check_space(space: Space, task: str = "classification") -> None:
