@@ -56,8 +56,9 @@ def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[
             os.fsync(file.fileno())
         if overwrite:
             temporary.replace(path)
+            _sync_folder(path)
         else:
-            _link(temporary, path)
+            give_name(temporary, path)
     except FileExistsError:
         raise _taken(path) from None
     except OSError as error:
@@ -67,15 +68,27 @@ def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[
             temporary.unlink(missing_ok=True)
 
 
-def _link(temporary: Path, path: Path) -> None:
-    """Give the file its name unless that is taken."""
+def give_name(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, durably; raises FileExistsError if that is taken."""
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        check_new(path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        if os.path.lexists(path):  # no hard links on this file system
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         temporary.rename(path)
+    _sync_folder(path)
+
+
+def _sync_folder(path: Path) -> None:
+    """Let the name of a file survive a power cut, not only its content."""
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _taken(path: Path) -> HpoError:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,16 @@ def test_without_links_files_are_renamed(tmp_path: Path, monkeypatch: pytest.Mon
     with new_file(tmp_path / "a.txt") as file:
         file.write(b"x")
     assert (tmp_path / "a.txt").read_bytes() == b"x"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only folders of POSIX systems can be synced")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_name_of_a_file_is_synced_after_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    synced: list[bool] = []  # whether it was a folder
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(stat.S_ISDIR(os.fstat(file).st_mode)), real(file)))
+    with new_file(tmp_path / "a.txt", overwrite) as file:
+        file.write(b"x")
+    assert synced == [False, True]

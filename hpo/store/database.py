@@ -1,7 +1,6 @@
 """One SQLite file: opening, checking, transactions, errors. The only module that imports sqlite3."""
 
 import contextlib
-import errno
 import functools
 import os
 import re
@@ -22,6 +21,7 @@ from hpo.errors import (
     NotFoundError,
     StorageError,
 )
+from hpo.files import give_name
 from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
 Row = dict[str, Any]
@@ -263,7 +263,7 @@ def _create(path: Path) -> None:
                 f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
             )
         with contextlib.suppress(FileExistsError):  # another process was first: its store is as good
-            _link(temporary, path)
+            give_name(temporary, path)
     except sqlite3.Error as error:
         raise CannotCreateError(f"cannot create store {path}: {error}: check the folder's permissions") from error
     except OSError as error:
@@ -271,23 +271,6 @@ def _create(path: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _link(temporary: Path, path: Path) -> None:
-    try:
-        os.link(temporary, path)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        if path.exists():  # no hard links on this file system
-            return
-        os.rename(temporary, path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _check_header(path: Path) -> bool:

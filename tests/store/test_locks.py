@@ -53,8 +53,8 @@ def test_eight_processes_that_create_one_store_at_once_all_succeed(start, tmp_pa
         from hpo.store import Store, database
 
         made = []
-        place = database._link
-        database._link = lambda *paths: (place(*paths), made.append(1))
+        place = database.give_name
+        database.give_name = lambda *paths: (place(*paths), made.append(1))
         input()
         store = Store(sys.argv[1], "create")
         study = store.create_study("s", {"seed": 1}, trials=1, source=None, if_taken="number")
