@@ -13,7 +13,8 @@ from hpo.domains import Choice, Domain
 from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS
 from hpo.registry import entries
 from hpo.text import printable
-from hpo.training.data import DATA_SETS, Dataset
+from hpo.training.data import Dataset
+from hpo.training.generated import DATA_SETS
 from hpo.training.hyperparameters import KNOWN, METRICS, known_for
 from hpo.training.objective import SimpleNNObjective
 from hpo.training.objective_keys import KEYS

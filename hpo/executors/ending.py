@@ -68,11 +68,6 @@ class Evaluation:
         """The outcome if training raised `error`: the epoch in which it happened is charged, too."""
         return failed(self.job, error, self._spent(failing=True))
 
-    def start_again(self) -> None:
-        """The training so far was lost."""
-        self.last = None
-        self._curve.clear()
-
     def _spent(self, failing: bool = False) -> Spent:
         reached = self.last.epoch if self.last is not None else 0
         epoch = max(reached, self.job.start)

@@ -13,7 +13,7 @@ import numpy as np
 
 from hpo.errors import UsageError, did_you_mean
 from hpo.training import preparation
-from hpo.training.generated import DATA_SETS as DATA_SETS
+from hpo.training.generated import DATA_SETS
 from hpo.training.hyperparameters import Preparation
 from hpo.training.preparation import Transform
 from hpo.training.schema import Schema

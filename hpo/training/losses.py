@@ -15,8 +15,6 @@ from torch.nn import functional
 Mixed = tuple[Tensor, float]  # other targets of the rows of one trial, (B,), and the share of the first
 StackedMixed = tuple[Tensor, Tensor]  # the same of stacked trials, (K, 1, R), and (K, 1, 1)
 
-cross_entropy = functional.cross_entropy  # of one trial: (B, C) logits, (B,) classes -> the mean in nats
-
 
 class Loss(ABC):
     """What is minimised. A row's loss and gradient depend on that row alone, so that a NaN stays in its trial."""
@@ -201,6 +199,3 @@ def loss_of(task: str, name: str) -> Loss:
         name: one of the task's, see `hyperparameters.LOSSES`.
     """
     return LOSSES[task][name]
-
-
-stacked_cross_entropy = LOSSES["classification"]["cross_entropy"].stacked

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpo.training import draws
-from hpo.training.activations import ACTIVATIONS, rrelu
+from hpo.training.activations import ACTIVATIONS, FIRST_SLOPE, rrelu
 from hpo.training.hyperparameters import Settings
 from hpo.training.initialization import first_weights
 
-FIRST_SLOPE: Final = 0.25  # of prelu
 RESPONSE_SIZE: Final = 5  # neighbours of local_response
 RESPONSE_ALPHA: Final = 1.0  # so that it acts on activations of size 1
 RESPONSE_BETA: Final = 0.75

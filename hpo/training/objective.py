@@ -124,7 +124,7 @@ class SimpleNNObjective(Objective):
 
     @property
     def _is_table(self) -> bool:
-        from hpo.training.data import DATA_SETS
+        from hpo.training.generated import DATA_SETS
 
         return not (isinstance(self.data, str) and self.data in DATA_SETS)
 
@@ -146,7 +146,8 @@ class SimpleNNObjective(Objective):
     @functools.cached_property
     def dataset(self) -> "Dataset":
         """The data, split."""
-        from hpo.training.data import DATA_SETS, load_dataset
+        from hpo.training.data import load_dataset
+        from hpo.training.generated import DATA_SETS
 
         given = self._table_settings
         if not self._is_table:

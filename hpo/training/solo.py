@@ -19,7 +19,7 @@ from hpo.training.hyperparameters import Settings, complete
 from hpo.training.losses import loss_of
 from hpo.training.metrics import METRICS, Metric, step_of
 from hpo.training.model import SimpleNN, StepDraws
-from hpo.training.optimizers import make_optimizer
+from hpo.training.optimizers import make_optimizer, set_rate
 from hpo.training.schedules import History
 
 _MASK_BLOCK = 2**20  # mask elements drawn at once: many steps of a small network, memory bounded for a large one
@@ -123,8 +123,7 @@ class SoloRun(Run):
     def _train_epoch(self) -> float:
         """One pass over the training rows in this epoch's order; returns the mean loss."""
         settings, train = self.settings, self.data.train
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.history.rate(settings, self.epoch, self.epochs)
+        set_rate(self.optimizer, self.history.rate(settings, self.epoch, self.epochs))
         size = min(settings.batch_size, len(train.y))
         order = draws.order(self.keys, self.epoch, len(train.y))[0]  # (n,)
         inputs = self._noisy(train.x[order])

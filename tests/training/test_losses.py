@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from hpo.training import hyperparameters
-from hpo.training.losses import LOSSES, Loss, loss_of, stacked_cross_entropy
+from hpo.training.losses import LOSSES, Loss, loss_of
 
 ALL = [pytest.param(task, name, id=f"{task}-{name}") for task, losses in LOSSES.items() for name in losses]
 K, C, R = 4, 3, 25
@@ -145,11 +145,3 @@ def test_the_loss_of_nan_is_nan(task: str, name: str) -> None:
     z[:] = math.nan
     assert loss_of(task, name).stacked(z, y)[0].isnan().all()
     assert loss_of(task, name).rows(z[0].T, y[0, 0]).isnan().all()
-
-
-def test_stacked_cross_entropy_is_the_one_of_the_table() -> None:
-    z, y, _ = batch("classification")
-    for ours, wanted in zip(
-        stacked_cross_entropy(z, y), loss_of("classification", "cross_entropy").stacked(z, y), strict=True
-    ):
-        assert torch.equal(ours, wanted)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from hpo.training import draws
+from hpo.training.activations import FIRST_SLOPE
 from hpo.training.hyperparameters import KNOWN, complete
-from hpo.training.model import FIRST_SLOPE, RESPONSE_ALPHA, RESPONSE_BETA, RESPONSE_SIZE, SimpleNN, StepDraws, projected
+from hpo.training.model import RESPONSE_ALPHA, RESPONSE_BETA, RESPONSE_SIZE, SimpleNN, StepDraws, projected
 
 MODULES: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

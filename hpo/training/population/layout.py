@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from hpo.training import draws
+from hpo.training.activations import FIRST_SLOPE
 from hpo.training.data import Data
 from hpo.training.draws import padded
 from hpo.training.hyperparameters import Settings
 from hpo.training.initialization import first_weights
-from hpo.training.model import FIRST_SLOPE, SimpleNN, projected
+from hpo.training.model import SimpleNN, projected
 
 _DRAWN_AT_ONCE: Final = 64  # trials whose first weights are drawn together: bounds the memory in use
 _SLOPE: Final = 16  # a place for one number, padded

@@ -1,4 +1,4 @@
-"""Norms of stacked trials, with the way back in closed form: that of autograd takes three times the memory traffic."""
+"""Norms of stacked trials, with the way back in closed form: that of autograd moves more memory."""
 
 from __future__ import annotations
 
