@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo import seeding
 from hpo.errors import UsageError
+from hpo.execution import DEFAULT, Execution
 from hpo.global_randomness import Randomness
 from hpo.objective import Objective, Run, Step
 from hpo.trial import Job
@@ -93,10 +94,10 @@ class FunctionObjective(Objective):
         """The trial before its first epoch."""
         return FunctionRun(self, job)
 
-    def executor(self) -> "Executor":
+    def executor(self, execution: Execution = DEFAULT) -> "Executor":
         """In this process; a batched function gets all that waits in one call."""
         if not self.batched:
-            return super().executor()
+            return super().executor(execution)
         from hpo.executors.batched import BatchedExecutor
 
         return BatchedExecutor(self)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpo.errors import UsageError
+from hpo.execution import DEFAULT, Execution
 from hpo.space import Space
 from hpo.trial import Job
 
@@ -91,11 +92,23 @@ class Objective(ABC):
     def start(self, job: Job) -> Run:
         """A run of the trial, before its first epoch."""
 
-    def executor(self) -> "Executor":
-        """The executor that suits this objective best."""
+    def check_execution(self, execution: Execution) -> None:
+        """Raise UsageError for a way of running that this objective's trials cannot be run in."""
+        if execution.isolated:
+            raise UsageError(
+                f"objective {self.name!r} runs in this process: workers, fresh, trial_timeout and trial_memory are for "
+                "functions; leave them out"
+            )
+
+    def executor(self, execution: Execution = DEFAULT) -> "Executor":
+        """The executor on this machine that suits this objective best."""
         from hpo.executors.in_process import InProcessExecutor
 
         return InProcessExecutor(self)
+
+    def bundles(self, jobs: Sequence[Job]) -> list[list[Job]]:
+        """`jobs` divided into what is sent to another machine together, to be run by one `executor` there."""
+        return [[job] for job in jobs]
 
     def space(self, name: str = "default") -> Space | None:
         """One of the objective's own spaces, or None."""

@@ -23,6 +23,12 @@ class Reason:
     EXCEPTION = "exception"
     NON_FINITE = "non_finite"
     OOM = "oom"
+    TIMEOUT = "timeout"
+
+    @staticmethod
+    def died(code: int) -> str:
+        """What its process ended with: "exit(1)", or "killed(9)" for the signal -9, as `subprocess` counts."""
+        return f"killed({-code})" if code < 0 else f"exit({code})"
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,8 @@ class Outcome:
         error: traceback or explanation of a failure.
         evaluation: number of the evaluation; -1 where none is stored: another searcher's trial.
         health: what tells whether training went well, name to value; see `hpo.training.health`.
+        attempts: how often it was begun by this driver: more than once if what ran it died.
+        log: what the objective printed, cut in the middle if long; empty where that is not caught.
     """
 
     number: int
@@ -107,6 +115,8 @@ class Outcome:
     error: str | None = None
     evaluation: int = -1
     health: Mapping[str, float] = field(default_factory=dict)
+    attempts: int = 1
+    log: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hpo import seeding
 from hpo.errors import ConflictError, LoadError, UsageError, did_you_mean
+from hpo.execution import DEFAULT, Execution
 from hpo.objective import Objective, Run, TestScore
 from hpo.space import Space
 from hpo.text import params_text
@@ -216,14 +217,20 @@ class SimpleNNObjective(Objective):
         ]
         return runs[0] if len(runs) == 1 else FoldedRun(runs)
 
-    def executor(self) -> "Executor":
-        """All trials train together."""
+    def check_execution(self, execution: Execution) -> None:
+        """Its threads can be counted; nothing that a trial does needs a process of its own."""
+        super().check_execution(replace(execution, workers=None))
+
+    def executor(self, execution: Execution = DEFAULT) -> "Executor":
+        """All trials train together, in `execution.workers` threads at once."""
         from hpo.training.population.executor import PopulationExecutor
         from hpo.training.population.machine import choose_device
         from hpo.training.population.parallel import ParallelExecutor
 
         device = choose_device(self.device)
-        return ParallelExecutor(self) if device.type == "cpu" else PopulationExecutor(self, device)
+        if device.type != "cpu":
+            return PopulationExecutor(self, device)
+        return ParallelExecutor(self, threads=execution.workers)
 
     def space(self, name: str = "default") -> Space | None:
         """The space "default" or "architecture", as it suits the table if there is one; None for another name.
