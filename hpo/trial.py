@@ -138,6 +138,7 @@ class Trial:
         info: why the searcher proposed it.
         health: what tells whether training went well at the last epoch trained, name to value; empty where the
             objective does not say.
+        attempts: how often its hardest evaluation was begun: more than once if a process that ran it died.
     """
 
     number: int
@@ -153,6 +154,7 @@ class Trial:
     error: str | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     health: Mapping[str, float] = field(default_factory=dict)
+    attempts: int = 1
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -195,6 +195,7 @@ def print_trial(trial: Trial, study: Study) -> None:
             "epochs": trial.epochs,
             "seconds": duration(trial.seconds),
             "seed": trial.seed,
+            **({"attempts": trial.attempts} if trial.attempts > 1 else {}),
             **({"health": params_text(trial.health)} if trial.health else {}),
             **({"proposed": ", ".join(f"{k}={v}" for k, v in trial.info.items())} if trial.info else {}),
         }
@@ -202,8 +203,9 @@ def print_trial(trial: Trial, study: Study) -> None:
     render.line()
     render.facts({f"  {name}": value for name, value in trial.params.items()})
     if trial.curve:
-        names = list(trial.curve)
-        render.table(["epoch", *names], [[i, *row] for i, row in enumerate(zip(*trial.curve.values(), strict=True), 1)])
+        curve = dict(trial.curve)
+        epochs = [int(step) + 1 for step in curve.pop("step", range(max(map(len, curve.values()))))]
+        render.table(["epoch", *curve], list(zip(epochs, *curve.values(), strict=True)))
     if trial.error:
         render.line()
         render.line(trial.error.rstrip())

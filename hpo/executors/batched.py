@@ -21,6 +21,11 @@ class BatchedExecutor(Executor):
         self._objective = objective
         self._waiting: list[Job] = []
 
+    @property
+    def busy(self) -> bool:
+        """See `Executor.busy`."""
+        return bool(self._waiting)
+
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
         self._waiting.extend(jobs)

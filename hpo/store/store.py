@@ -150,7 +150,8 @@ class Store(Reader):
                     _set_state(db, study, trial, State.RUNNING)
                 db.execute(
                     "INSERT INTO evaluations (study, id, number, asked, start, target, info, state, epochs, charged,"
-                    " seconds, curve, health) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 0, 0.0, '{}', '{}')",
+                    " seconds, curve, health, attempts)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 0, 0.0, '{}', '{}', 1)",
                     (study, evaluation, trial, seq, start, target, codec.dump(proposal.info), start),
                 )
                 key = trial_seed(seed, trial)
@@ -172,7 +173,8 @@ class Store(Reader):
                 value, kind = codec.split(outcome.value)
                 db.execute(
                     "UPDATE evaluations SET state = ?, epochs = ?, charged = ?, value = ?, value_kind = ?, seconds = ?,"
-                    " reason = ?, error = ?, curve = ?, health = ?, ended_ms = ? WHERE study = ? AND id = ?",
+                    " reason = ?, error = ?, curve = ?, health = ?, attempts = ?, ended_ms = ?"
+                    " WHERE study = ? AND id = ?",
                     (
                         outcome.state,
                         outcome.epochs,
@@ -184,11 +186,15 @@ class Store(Reader):
                         codec.cut(outcome.error),
                         codec.dump_curve(outcome.curve),
                         codec.dump_floats(outcome.health),
+                        outcome.attempts,
                         now_ms(),
                         study,
                         outcome.evaluation,
                     ),
                 )
+                if outcome.log:
+                    log = (study, outcome.evaluation, codec.cut(outcome.log))
+                    db.execute("INSERT INTO logs VALUES (?, ?, ?)", log)
                 paused = outcome.state == State.DONE and outcome.epochs < epochs
                 db.execute(
                     "UPDATE trials SET state = ?, epochs = ?, value = ?, value_kind = ?, seconds = seconds + ?,"
