@@ -133,6 +133,7 @@ def study_data(study: Study, rows: int) -> dict[str, Any]:
         "seed": spec.seed,
         "batch": spec.batch,
         "epochs": spec.epochs,
+        "free_running": spec.free_running,
         "budget": study.budget,
         "epochs_spent": study.epochs_spent,
         "states": study.counts(),
@@ -155,7 +156,7 @@ def print_study(data: Mapping[str, Any]) -> None:
             "searcher": data["searcher"]["name"] + (f" ({settings})" if settings else ""),
             "direction": data["direction"],
             "seed": data["seed"],
-            "batch": data["batch"],
+            "batch": f"{data['batch']}, told in order of arrival" if data["free_running"] else data["batch"],
             "spent": f"{data['epochs_spent']} of {data['budget'] if data['budget'] is not None else 'unlimited'}"
             + (" epochs" if data["epochs"] else " trials"),
             "states": ", ".join(f"{count} {state}" for state, count in sorted(data["states"].items())) or "no trials",

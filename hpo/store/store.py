@@ -121,6 +121,11 @@ class Store(Reader):
         file = self.db.file
         return DriverLock(file.with_name(f"{file.name}-study-{study}.lock"))
 
+    @property
+    def files(self) -> Path:
+        """Folder for what trials keep on disk, beside the store; made when the first of them needs it."""
+        return self.db.file.with_name(f"{self.db.file.name}-files").absolute()
+
     # -- writing: one transaction each
 
     def start(self, study: int, n: int, proposals: Sequence[Proposal], seed: int, epochs: int) -> list[Job]:
