@@ -49,8 +49,9 @@ class WorkersExecutor(Executor):
     """
 
     def __init__(self, objective: Objective, execution: Execution) -> None:
-        if not hasattr(os, "killpg"):
-            raise UsageError(f"worker processes need a POSIX system, found {sys.platform}: leave out workers")
+        if not hasattr(os, "killpg") or not sys.executable:
+            found = f"{sys.platform}, interpreter {sys.executable!r}"
+            raise UsageError(f"worker processes need a POSIX system and its Python, found {found}: leave out workers")
         self._objective, self._execution = objective, execution
         self._setup = pickle.dumps(Setup(pack(objective), execution.trial_memory, execution.files))
         self._count = execution.workers or 1
@@ -106,7 +107,11 @@ class WorkersExecutor(Executor):
 
         self._waiting = kept(self._waiting)
         for worker in self._workers:
+            for task in worker.queue:
+                self._homes[task.job.study, task.job.number] = worker
             worker.queue = kept(worker.queue)
+            for task in worker.queue:
+                del self._homes[task.job.study, task.job.number]
             if worker.task is not None and (worker.task.job.study, worker.task.job.evaluation) in dropped:
                 worker.cancel(CANCEL_SECONDS)
 
