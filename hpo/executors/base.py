@@ -27,15 +27,6 @@ class Executor(ABC):
         May be nothing, while epochs that were charged before are trained again.
         """
 
-    @property
-    @abstractmethod
-    def busy(self) -> bool:
-        """Whether anything is under way or waits."""
-
-    def finish(self) -> float:
-        """Begin nothing new, drop what has not begun; the seconds that what is under way deserves to end."""
-        return 0.0
-
     @abstractmethod
     def cancel(self, jobs: Iterable[Job]) -> None:
         """Give up `jobs`: no event of theirs follows."""
