@@ -211,7 +211,7 @@ def run_study(
         cleanup.callback(display.close)
         watcher = Telling(display, callbacks, study) if callbacks else display
         try:
-            display.begin(driver, objective)
+            display.begin(driver, objective, execution)
             ending = run([driver], executor, watcher, stop, limit)
         except Interrupt:
             display.end(driver, Ending.STOPPED)
