@@ -1,7 +1,8 @@
-"""The README's programs and commands run as they stand.
+"""The README's programs, commands and transcripts run as they stand.
 
 Making a virtual environment and installing into it is left to `.ci/run`, which runs the test command itself, and then
-the commands here, which take a minute.
+the commands here, which take a minute. Of printed output all but the numbers must be as the README shows it: times
+differ from run to run, and last digits from machine to machine.
 """
 
 import os
@@ -21,13 +22,24 @@ COMMANDS = [
     for block in SHELL
     for line in block.splitlines()
 ]
+OUTPUTS = dict(re.findall(r"```python\n([^`]*)```\n\n```text\n(.*?)```", TEXT, re.DOTALL))  # of programs
+TRANSCRIPTS = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
 HPO_COMMANDS = [command for command in COMMANDS if command.startswith(("hpo ", "python -c "))]
 
 
-def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def environment() -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path, "HPO_STORE": "", "PYTHONWARNINGS": "error::DeprecationWarning:__main__"}
-    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return {**os.environ, "PATH": path, "HPO_STORE": "", "PYTHONWARNINGS": "error::DeprecationWarning:__main__"}
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+
+
+def without_numbers(text: str) -> list[str]:
+    """The lines of a text, with # for every number and one space for several."""
+    numbers = re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "#", text)
+    return [" ".join(line.split()) for line in numbers.strip().splitlines()]
 
 
 def test_a_program_with_search_stands_in_the_first_40_lines() -> None:
@@ -47,15 +59,44 @@ def test_program_runs_as_pasted(number: int, tmp_path: Path) -> None:
     done = run([sys.executable, "program.py"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout or PROGRAMS[number].startswith("# "), "a program prints; a module with a file name need not"
+    if PROGRAMS[number] in OUTPUTS:
+        assert without_numbers(done.stdout) == without_numbers(OUTPUTS[PROGRAMS[number]])
+
+
+def write_files(folder: Path) -> None:
+    """The modules and study files of the README, those with a name."""
+    for kind in ("toml", "python"):
+        for name, content in re.findall(rf"```{kind}\n# (\S+)\n(.*?)```", TEXT, re.DOTALL):
+            (folder / name).write_text(content, "utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(TRANSCRIPTS)))
+def test_transcript_is_what_happens(number: int, tmp_path: Path) -> None:
+    """Commands that end in & go on until the transcript ends."""
+    write_files(tmp_path)
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for part in TRANSCRIPTS[number].removeprefix("$ ").split("\n$ "):
+            command, _, shown = part.partition("\n")
+            if command.endswith(" &"):
+                arguments = ["sh", "-c", f"exec {command.removesuffix(' &')}"]
+                running.append(subprocess.Popen(arguments, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL))
+                continue
+            done = run(["sh", "-c", command], tmp_path)
+            assert without_numbers(done.stdout) == without_numbers(shown), f"{command}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == 0, f"{command}\n{done.stderr}"
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
 
 
 @pytest.mark.slow
 def test_commands_run_in_order_as_they_stand(tmp_path: Path) -> None:
     assert len(HPO_COMMANDS) >= 5
-    for block in re.findall(r"```toml\n# (\S+)\n(.*?)```", TEXT, re.DOTALL):
-        (tmp_path / block[0]).write_text(block[1], "utf-8")
-    for block in re.findall(r"```python\n# (\S+)\n(.*?)```", TEXT, re.DOTALL):
-        (tmp_path / block[0]).write_text(block[1], "utf-8")
+    write_files(tmp_path)
     for command in HPO_COMMANDS:
         done = run(["sh", "-c", command], tmp_path)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
