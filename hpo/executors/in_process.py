@@ -53,9 +53,7 @@ class InProcessExecutor(Executor):
             if self._running is None:
                 self._running = self._begin(self._waiting.popleft())
             job, event = self._running.evaluation.job, self._running.step()
-            if (
-                self._running.live.interrupted
-            ):  # it ended because it was told to stop: what it returned is not its value
+            if self._running.live.interrupted:  # it was told to stop: what it returned is not its value
                 self._waiting.appendleft(job)
                 self._drop()
                 break

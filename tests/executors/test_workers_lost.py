@@ -188,7 +188,7 @@ def test_an_interrupt_anywhere_and_close_leave_no_process(monkeypatch, code):
         with pytest.raises(Interrupt):
             drain(executor)
         running = pids(executor)
-        guardian = executor._guardian
+        guardian = executor._starter._guardian
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -202,15 +202,15 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(two):
         os.kill(pid, signal.SIGKILL)
     time.sleep(0.1)
     found = results(two, [job(number, GOOD) for number in range(4)])
-    assert {outcome.state for outcome in found.values()} == {State.DONE}
+    assert {(outcome.state, outcome.attempts) for outcome in found.values()} == {(State.DONE, 1)}
 
 
 def test_a_guardian_that_is_killed_is_missed_by_nobody():
     executor = make(workers=1)
     try:
         results(executor, [job(0, GOOD)])
-        executor._guardian._process.kill()
-        executor._guardian._process.wait()
+        executor._starter._guardian._process.kill()
+        executor._starter._guardian._process.wait()
         assert results(executor, [job(1, "import os; os._exit(1)"), job(2, GOOD)])[2].state == State.DONE
     finally:
         executor.close()

@@ -1,28 +1,19 @@
 """Jobs in worker processes: what one does to its process harms neither this one nor its siblings."""
 
 import contextlib
-import os
-import pickle
 import queue
-import signal
-import sys
 import time
-import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
-from hpo.errors import LoadError, UsageError
 from hpo.execution import Execution
 from hpo.executors.base import Event, Executor
 from hpo.executors.in_process import MAX_PAUSED
-from hpo.executors.workers.child import Setup
-from hpo.executors.workers.guardian import Guardian
-from hpo.executors.workers.machine import environments
-from hpo.executors.workers.payload import pack
-from hpo.executors.workers.worker import Task, Worker
+from hpo.executors.workers.starter import Starter
+from hpo.executors.workers.task import Task
+from hpo.executors.workers.worker import Worker
 from hpo.objective import Objective
 from hpo.text import duration
 from hpo.trial import Job, Outcome, Reason, State
@@ -31,7 +22,6 @@ TERMINATE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
 CANCEL_SECONDS: Final = 1.0  # for a function that asks whether it should end
 CLOSE_SECONDS: Final = 2.0  # for `finally` blocks of paused trials
 FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
-_STARTS: Final = 20  # workers in a row that may be killed while they start
 
 
 class WorkersExecutor(Executor):
@@ -49,24 +39,14 @@ class WorkersExecutor(Executor):
     """
 
     def __init__(self, objective: Objective, execution: Execution) -> None:
-        if not hasattr(os, "killpg") or not sys.executable:
-            found = f"{sys.platform}, interpreter {sys.executable!r}"
-            raise UsageError(f"worker processes need a POSIX system and its Python, found {found}: leave out workers")
         self._objective, self._execution = objective, execution
-        self._setup = pickle.dumps(Setup(pack(objective), execution.trial_memory, execution.files))
-        self._count = execution.workers or 1
-        self._environments = environments(self._count)
-        self._cwd: Path | None = None
-        with contextlib.suppress(OSError):  # it is gone
-            self._cwd = Path.cwd()
         self._inbox: queue.SimpleQueue[tuple[Worker, Any]] = queue.SimpleQueue()
-        self._guardian: Guardian | None = None
+        self._starter = Starter(objective, execution, self._inbox)
         self._workers: list[Worker] = []
         self._leaving: list[Worker] = []  # to which nothing more is given
         self._waiting: deque[Task] = deque()
         self._homes: OrderedDict[tuple[int, int], Worker] = OrderedDict()  # of paused trials, by study and number
         self._finishing = False
-        self._failed_starts = 0
 
     @property
     def busy(self) -> bool:
@@ -138,9 +118,7 @@ class WorkersExecutor(Executor):
             for worker in workers:
                 worker.close(max(0.0, deadline - time.monotonic()))
         finally:
-            if self._guardian is not None:  # which ends those that are left
-                self._guardian.close()
-                self._guardian = None
+            self._starter.close()  # and with it those that are left
 
     # -- handing out
 
@@ -163,23 +141,10 @@ class WorkersExecutor(Executor):
             if worker.idle and (tasks := worker.queue or self._waiting):
                 worker.run(tasks.popleft(), self._execution.trial_timeout)
         starting = sum(not worker.ready for worker in self._workers)
-        while len(self._workers) < self._count and starting < len(self._waiting):
-            try:
-                self._start()
-            except OSError as error:  # of a system at its limits
-                if not self._workers:
-                    raise UsageError(f"no worker process can be started ({error}): end others, or use fewer") from error
-                self._count = len(self._workers)
-                warnings.warn(f"only {self._count} worker processes can be started ({error})", stacklevel=2)
+        while len(self._workers) < self._starter.count and starting < len(self._waiting):
+            if (started := self._starter.start(self._workers)) is not None:
+                self._workers.append(started)
             starting += 1
-
-    def _start(self) -> None:
-        if self._guardian is None:
-            self._guardian = Guardian()
-        slot = min(set(range(self._count)) - {worker.slot for worker in self._workers})
-        env = self._environments[slot]
-        worker = Worker(self._setup, self._inbox, slot=slot, cwd=self._cwd, env=env, guardian=self._guardian)
-        self._workers.append(worker)
 
     # -- what comes back
 
@@ -188,7 +153,7 @@ class WorkersExecutor(Executor):
             return self._bury(worker)
         content, log = message
         if content == "ready":
-            worker.ready, self._failed_starts = True, 0
+            self._starter.succeeded(worker)
             return []
         kind, ticket, found = content
         task = worker.task
@@ -261,26 +226,8 @@ class WorkersExecutor(Executor):
         worker.close()
         task, log = worker.task, worker.log.text()
         if not worker.ready:
-            self._check_start(worker, log)
+            self._starter.failed(worker, log)
         if task is None or (not worker.overdue and self._again(task)):
             return []
-        outcome = self._timed_out(task) if worker.overdue else task.stop(Reason.died(worker.code), _death(worker))
+        outcome = self._timed_out(task) if worker.overdue else task.stop(Reason.died(worker.code), worker.death)
         return [(task.job, replace(outcome, attempts=task.attempts, log=log))]
-
-    def _check_start(self, worker: Worker, log: str) -> None:
-        self._failed_starts += 1
-        if worker.code >= 0 or self._failed_starts >= _STARTS:
-            advice = "; trial_memory may be too small for what it imports" if self._execution.trial_memory else ""
-            what = f"a worker process for objective {self._objective.name!r} could not start"
-            raise LoadError(f"{what}: {_death(worker)}{advice}\n{log}")
-
-
-def _death(worker: Worker) -> str:
-    if worker.severed:
-        return "its process closed the pipes to hpo, and was killed"
-    if worker.code >= 0:
-        return f"its process ended itself with exit code {worker.code}"
-    number = -worker.code
-    name = signal.Signals(number).name if number in set(signal.Signals) else "unknown"
-    cause = ", likely out of memory" if number == signal.SIGKILL else ""
-    return f"its process was killed by signal {number} ({name}){cause}"

@@ -11,73 +11,20 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hpo.errors import UsageError
 from hpo.executors import frames
-from hpo.executors.ending import Evaluation
 from hpo.executors.process import Process
 from hpo.executors.workers.guardian import Guardian
 from hpo.executors.workers.log import Log
-from hpo.live_trial import Reports
-from hpo.objective import Step
-from hpo.trial import Job, Outcome, Progress
+from hpo.executors.workers.task import Task
 
 _CHUNK: Final = 1 << 16  # bytes read at once
 _PIPE: Final = 1 << 20  # bytes that a pipe may hold at most
 _DYING: Final = 1000  # milliseconds from the end of its pipes to its own
 _PROGRAM: Final = "import sys; sys.path[:] = {path!r}; from hpo.executors.workers.child import main; main()"
-
-
-class Task:
-    """A job on its way to an outcome.
-
-    Args:
-        job: the job.
-        restarts: whether the objective is charged all epochs at each evaluation.
-
-    Attributes:
-        attempts: how often it was begun.
-        evaluation: what is known of the present attempt.
-    """
-
-    def __init__(self, job: Job, restarts: bool) -> None:
-        self.job = job
-        self.attempts = 0
-        self._restarts = restarts
-
-    def begin(self) -> None:
-        """Another attempt."""
-        self.attempts += 1
-        self._reports = Reports()
-        self.evaluation = Evaluation(self.job, None, self._restarts, self._reports)
-        self._began = time.monotonic()
-
-    def progress(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> list[Progress]:
-        """Take note of epochs that a generator has come to."""
-        found = []
-        for epoch, metrics in points:
-            event = self.evaluation.record(Step(epoch, metrics.get("value", 0.0), metrics))
-            if isinstance(event, Progress):
-                found.append(event)
-        return found
-
-    def reports(self, points: Iterable[tuple[int, float]]) -> list[Progress]:
-        """Take note of what a function has reported."""
-        before = max(self._reports.reached, self.job.start)
-        value = 0.0
-        for step, value in points:
-            with contextlib.suppress(UsageError):  # the worker has thinned them in another way
-                self._reports.add(step, value)
-        epoch = self._reports.reached
-        return [Progress(self.job, epoch, {"value": value})] if before < epoch < self.job.target else []
-
-    def stop(self, reason: str, error: str) -> Outcome:
-        """The outcome if it was ended from outside."""
-        self.evaluation.seconds = time.monotonic() - self._began
-        return self.evaluation.stop(reason, error)
 
 
 class Worker(Process):
@@ -134,7 +81,7 @@ class Worker(Process):
     @property
     def idle(self) -> bool:
         """Whether it may be given a job."""
-        return self.ready and not self.occupied
+        return self.ready and not self.occupied and not self._has_ended()
 
     @property
     def pid(self) -> int:
@@ -145,6 +92,18 @@ class Worker(Process):
     def code(self) -> int:
         """How its process ended, as `subprocess` counts."""
         return self._process.returncode
+
+    @property
+    def death(self) -> str:
+        """How its process ended, in a sentence."""
+        if self.severed:
+            return "its process closed the pipes to hpo, and was killed"
+        if self.code >= 0:
+            return f"its process ended itself with exit code {self.code}"
+        number = -self.code
+        name = signal.Signals(number).name if number in set(signal.Signals) else "unknown"
+        cause = ", likely out of memory" if number == signal.SIGKILL else ""
+        return f"its process was killed by signal {number} ({name}){cause}"
 
     def run(self, task: Task, timeout: float | None) -> None:
         """Begin with `task`, which must end within `timeout` seconds."""
@@ -186,6 +145,15 @@ class Worker(Process):
         if self._watched is not None:
             os.close(self._watched)
             self._watched = None
+
+    def _has_ended(self) -> bool:
+        """Whether its process has ended, which the reader may be about to tell."""
+        if not hasattr(os, "waitid"):
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # a program that ignores its children's end
+            return True
 
     def _signal(self, number: int) -> None:
         if self._process.returncode is None:
