@@ -71,6 +71,7 @@ class Objective(ABC):
         restarts: whether every evaluation starts anew, and so is charged all its epochs.
         default_epochs: the most a trial trains unless the user says otherwise; None without epochs.
         saves_models: whether it has a `model_file`.
+        joins: whether bundles that are sent together train together, faster, whatever their company.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Objective(ABC):
     restarts: bool = False
     default_epochs: int | None = None
     saves_models: bool = False
+    joins: bool = False
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
