@@ -26,6 +26,7 @@ from hpo.objective import Objective
 from hpo.trial import Job, Outcome, Reason, State
 
 TASK_SECONDS: Final = 0.2  # that a task of short bundles lasts: Dask's own cost is some milliseconds
+FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
 MOST_JOBS: Final = 256  # of a task
 _PATIENCE: Final = 3.0  # seconds without a worker before the user is told
 _AGAIN_SECONDS: Final = 0.5  # before a worker that was not ready is asked again
@@ -94,6 +95,7 @@ class DaskExecutor(Executor):
         self._ready: list[Event] = []
         self._seconds = math.inf  # that a bundle takes, lately
         self._idle_since: float | None = None  # when the last worker went
+        self._finishing = False
         self._told: set[str] = set()
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -112,8 +114,7 @@ class DaskExecutor(Executor):
         events, self._ready = self._ready, []
         while True:
             self._hand_out()
-            busy = any(place.tasks for place in self._places.values())
-            if not (busy or self._has_waiting()) or (events and not self._has_waiting()):
+            if not self.busy or (events and not self._has_waiting()):
                 return events
             left = deadline - time.monotonic()
             if left <= 0:
@@ -124,6 +125,18 @@ class DaskExecutor(Executor):
                     events += self._hear(self._link.inbox.get_nowait())
             except queue.Empty:
                 continue
+
+    @property
+    def busy(self) -> bool:
+        """See `Executor.busy`."""
+        return bool(self._ready) or self._has_waiting() or any(place.tasks for place in self._places.values())
+
+    def finish(self) -> float:
+        """See `Executor.finish`."""
+        self._finishing = True
+        for waiting in (self._waiting, *(place.waiting for place in self._places.values())):
+            waiting.clear()
+        return 0.0 if self._objective.joins or not self.busy else FINISH_SECONDS
 
     def cancel(self, jobs: Iterable[Job]) -> None:
         """See `Executor.cancel`; what shares a task with `jobs` is handed out again."""
@@ -283,10 +296,10 @@ class DaskExecutor(Executor):
             for bundle in bundles:
                 bundle.alone = True
                 bundle.lost += len(bundles) == 1  # in company nobody knows which of them had begun
-                if bundle.lost <= self._retries:
-                    self._waiting.append(bundle)
-                else:
+                if bundle.lost > self._retries:
                     events += [(job, self._lost(job, bundle, address)) for job in bundle.jobs]
+                elif not self._finishing:
+                    self._waiting.append(bundle)
         self._waiting.extend(place.waiting)
         return events
 

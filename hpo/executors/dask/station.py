@@ -22,7 +22,6 @@ from typing import Any, Final
 from hpo.errors import UsageError
 from hpo.execution import Execution
 from hpo.executors.base import Executor
-from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.trial import Job, Outcome
 
@@ -144,16 +143,13 @@ def run(
 def remote_execution(objective: Objective, execution: Execution, threads: int) -> Execution:
     """How a worker with `threads` threads runs jobs.
 
-    A function runs in the worker's own process if that has one thread and nothing asks for isolation; else each
-    of the worker's threads has a process. Other objectives get the worker's threads.
+    A function runs in processes of its own, one for each thread: in the worker's process Dask draws from Python's
+    global generator, too, which would change what the function draws. The shared objective gets the threads.
     """
-    isolated = replace(execution, cluster=None, workers=None).isolated or threads > 1
-    if isinstance(objective, FunctionObjective) and not isolated:
-        return replace(execution, cluster=None, workers=None)
     wanted = replace(execution, cluster=None, workers=threads)
     try:
         objective.check_execution(wanted)
-    except UsageError:  # runs in this process, one trial after another
+    except UsageError:  # runs in the worker's process
         return replace(execution, cluster=None, workers=None)
     return wanted
 
