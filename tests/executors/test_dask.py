@@ -141,7 +141,7 @@ NETWORK = Space({"width": Int(4, 12), "depth": Int(1, 2), "learning_rate": Float
     [
         (FunctionObjective(bowl, direction="maximize"), "random", SPACE, 24),
         (FunctionObjective(climb, direction="maximize"), "halving", SPACE, 14),
-        (SimpleNNObjective(), "halving", NETWORK, 12),
+        (SimpleNNObjective(), "halving", NETWORK, 6),
     ],
     ids=["function", "generator", "network"],
 )

@@ -8,24 +8,25 @@ worker than it has threads: whatever was there had begun.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import queue
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from hpo.errors import ClusterError
 from hpo.execution import Execution
 from hpo.executors.base import Event, Executor
-from hpo.executors.dask.link import Answer, Gone, Joined, Link, Refused, Workers, is_lost
+from hpo.executors.dask.link import Answer, Gone, Joined, Link, Lost, Refused, Task, Workers
 from hpo.executors.ending import Evaluation
 from hpo.objective import Objective
 from hpo.trial import Job, Outcome, Reason, State
 
-TASK_SECONDS: Final = 0.2  # that a task of short bundles lasts: Dask's own cost is some milliseconds
+TASK_SECONDS: Final = (0.02, 0.2)  # that a task of short bundles lasts: Dask's own cost is some milliseconds
 FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
 MOST_JOBS: Final = 256  # of a task
 _PATIENCE: Final = 3.0  # seconds without a worker before the user is told
@@ -93,6 +94,7 @@ class DaskExecutor(Executor):
         self._waiting: deque[Bundle] = deque()
         self._homes: dict[tuple[int, int], Place] = {}  # who has a paused trial, by study and number
         self._ready: list[Event] = []
+        self._tickets = itertools.count()
         self._seconds = math.inf  # that a bundle takes, lately
         self._idle_since: float | None = None  # when the last worker went
         self._finishing = False
@@ -185,9 +187,14 @@ class DaskExecutor(Executor):
             self._link.greet(address)
         if self._has_waiting() and self._idle_since is not None and now - self._idle_since > _PATIENCE:
             self._warn(f"no worker at the Dask scheduler {self._link.address}: waiting for one")
+        if tasks := list(self._tasks()):
+            self._link.send(tasks)
+
+    def _tasks(self) -> Iterator[Task]:
+        """As long as there are free threads and jobs for them."""
         for place in self._places.values():
             while place.waiting and place.free > 0:
-                self._send(place, place.waiting, place.threads)
+                yield self._task(place, place.waiting, place.threads)
         if not self._waiting:
             return
         threads = sum(count for address, count in (self._present or {}).items() if address not in self._refused)
@@ -195,13 +202,14 @@ class DaskExecutor(Executor):
             for place in sorted(free, key=lambda place: len(place.tasks) / place.threads):
                 if not self._waiting:
                     return
-                self._send(place, self._waiting, threads)
+                yield self._task(place, self._waiting, threads)
 
-    def _send(self, place: Place, waiting: deque[Bundle], threads: int) -> None:
-        """Give a worker a task from the beginning of `waiting`, which so many threads share."""
-        most = max(1, -(-len(waiting) // threads))
+    def _task(self, place: Place, waiting: deque[Bundle], threads: int) -> Task:
+        """A worker's next task, from the beginning of `waiting`, which so many threads share."""
+        most = -(-len(waiting) // threads)
         if not self._objective.joins:  # company only saves messages, and costs a lost task more
-            most = min(most, int(TASK_SECONDS / max(self._seconds, 1e-6))) if self._retries else 1
+            least, longest = (int(seconds / max(self._seconds, 1e-6)) for seconds in TASK_SECONDS)
+            most = min(max(most, least), longest) if self._retries else 1
         bundles = [waiting.popleft()]
         count = len(bundles[0].jobs)
         while waiting and len(bundles) < most and not (bundles[0].alone or waiting[0].alone):
@@ -209,18 +217,24 @@ class DaskExecutor(Executor):
             if count > MOST_JOBS:
                 break
             bundles.append(waiting.popleft())
-        ticket = self._link.send(place.joined, [bundle.jobs for bundle in bundles], place.forgotten)
+        task = Task(next(self._tickets), place.joined, [bundle.jobs for bundle in bundles], place.forgotten)
         place.forgotten = []
-        place.tasks[ticket] = bundles
+        place.tasks[task.ticket] = bundles
+        return task
 
     # -- what comes back
 
     def _hear(self, message: object) -> list[Event]:
         match message:
-            case Answer():
-                place = self._places.get(message.address)
-                if place is not None and message.ticket in place.tasks:
+            case Answer(address, ticket):
+                place = self._places.get(address)
+                if place is not None and ticket in place.tasks:
                     return self._answered(place, message)
+            case Lost(address, ticket, begun):
+                place = self._places.get(address)
+                if place is not None and ticket in place.tasks:
+                    self._again[address] = time.monotonic() + _AGAIN_SECONDS
+                    return self._lose(address, begun)
             case Workers(threads):
                 return self._meet(threads)
             case Joined(address, handle):
@@ -264,14 +278,10 @@ class DaskExecutor(Executor):
         self._warn(text)
 
     def _answered(self, place: Place, answer: Answer) -> list[Event]:
-        error = answer.error
-        if error is not None and is_lost(error):
-            self._again[answer.address] = time.monotonic() + _AGAIN_SECONDS
-            return self._lose(answer.address)
         bundles = place.tasks.pop(answer.ticket)
         jobs = [(job, bundle) for bundle in bundles for job in bundle.jobs]
-        if error is not None:
-            return [(job, Evaluation(job).fail(error)) for job, _ in jobs]
+        if answer.error is not None:
+            return [(job, Evaluation(job).fail(answer.error)) for job, _ in jobs]
         assert answer.outcomes is not None
         self._seconds = sum(outcome.seconds for outcome in answer.outcomes) / len(bundles)
         events: list[Event] = []
@@ -283,8 +293,13 @@ class DaskExecutor(Executor):
             events.append((job, outcome))
         return events
 
-    def _lose(self, address: str) -> list[Event]:
-        """A worker has gone: what it had begins again elsewhere, unless that has happened too often."""
+    def _lose(self, address: str, begun: bool = True) -> list[Event]:
+        """A worker has gone: what it had begins again elsewhere, unless that has happened too often.
+
+        Args:
+            address: of the worker.
+            begun: whether what it had counts as begun: it may be why the worker went.
+        """
         self._link.leave(address)
         place = self._places.pop(address, None)
         if place is None:
@@ -294,8 +309,8 @@ class DaskExecutor(Executor):
         events: list[Event] = []
         for bundles in place.tasks.values():
             for bundle in bundles:
-                bundle.alone = True
-                bundle.lost += len(bundles) == 1  # in company nobody knows which of them had begun
+                bundle.alone = bundle.alone or begun
+                bundle.lost += begun and len(bundles) == 1  # in company nobody knows which of them had begun
                 if bundle.lost > self._retries:
                     events += [(job, self._lost(job, bundle, address)) for job in bundle.jobs]
                 elif not self._finishing:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import pickle
 import queue
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from hpo.values import brief
 CONNECT_SECONDS: Final = 10.0  # to find the scheduler
 _SILENT_SECONDS: Final = 30.0  # of the scheduler, after which it is taken to be gone
 _LOOK_SECONDS: Final = 0.5  # between two looks at who is there
+_DISCONNECTED: Final = "scheduler-connection-lost"  # Dask's reason; else the worker ended or was told to
 _CANCELLED: Final = (asyncio.CancelledError, concurrent.futures.CancelledError)
 
 
@@ -57,13 +59,45 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Task:
+    """What is sent to a worker.
+
+    Attributes:
+        ticket: unlike that of any other task.
+        joined: the worker.
+        bundles: jobs.
+        forgotten: (study, number) of paused trials that it may let go of.
+    """
+
+    ticket: int
+    joined: Joined
+    bundles: Sequence[Sequence[Job]]
+    forgotten: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What came of what was sent: outcomes, or why there are none."""
+    """What a task came to: outcomes in the order of its jobs, or what it raised."""
 
     address: str
     ticket: int
     outcomes: list[Outcome] | None = None
     error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A task that nothing more is heard of.
+
+    Attributes:
+        address: of its worker, where nothing else is left either.
+        ticket: of the task.
+        begun: whether the worker's process ended; else the connection to the scheduler broke.
+    """
+
+    address: str
+    ticket: int
+    begun: bool
 
 
 @dataclass(frozen=True)
@@ -73,7 +107,7 @@ class Gone:
     why: str
 
 
-Message = Workers | Joined | Refused | Answer | Gone
+Message = Workers | Joined | Refused | Answer | Lost | Gone
 
 
 class Link:
@@ -102,59 +136,44 @@ class Link:
         self._run = uuid.uuid4().hex[:8]
         self._payload, self._sent = payload, None
         self._sending = asyncio.Lock()
-        self._stations: dict[str, Any] = {}  # futures, by worker
-        self._futures: dict[int, Any] = {}
-        self._tickets = 0
+        self._keys: dict[str, str] = {}  # of what makes a worker ready, by its address
+        self._stations: dict[str, Any] = {}  # futures of it
+        self._futures: dict[int, Any] = {}  # of tasks
         self._closing = False
-        self._client.loop.add_callback(self._watch)
+        self._do(self._watch)
 
     def greet(self, address: str) -> None:
         """Have a worker made ready: `Joined` or `Refused` follows."""
-        self._client.loop.add_callback(self._greet, address)
+        self._do(self._greet, address)
 
     def leave(self, address: str) -> None:
         """Let go of what was made ready at a worker."""
-        future = self._stations.pop(address, None)
-        if future is not None and self._client.status == "running":
-            self._client.loop.add_callback(self._cancel, [future])
+        self._do(self._leave, address)
 
-    def send(self, joined: Joined, bundles: Sequence[Sequence[Job]], forgotten: Sequence[tuple[int, int]]) -> int:
-        """Have a worker run jobs: an `Answer` with this ticket follows, unless it is dropped."""
-        ticket, self._tickets = self._tickets, self._tickets + 1
-        future = self._client.submit(
-            station.run,
-            joined.future,
-            joined.handle.token,
-            list(bundles),
-            list(forgotten),
-            **self._at(joined.address, f"hpo-{self._run}-{ticket}"),
-        )
-        self._futures[ticket] = future
-        self._client.loop.add_callback(self._follow, joined.address, ticket, future)
-        return ticket
+    def send(self, tasks: Sequence[Task]) -> None:
+        """Have workers run jobs: an `Answer` or `Lost` follows for each, unless it is dropped."""
+        self._do(self._submit, tasks)
 
     def drop(self, tickets: Sequence[int]) -> None:
         """Wait no longer for these: their workers stop them as soon as they can."""
-        futures = [future for ticket in tickets if (future := self._futures.pop(ticket, None)) is not None]
-        if futures and self._client.status == "running":
-            self._client.loop.add_callback(self._cancel, futures)
+        self._do(self._drop, tickets)
 
     def close(self) -> None:
         """Let go of everything on the cluster; a client that was given stays open."""
-        self._closing = True
-        self.drop(list(self._futures))
-        for address in list(self._stations):
-            self.leave(address)
-        self._sent = None
+        self._do(self._end)
         if self._is_ours:
             with contextlib.suppress(Exception):  # of a scheduler that has gone
                 self._client.close(timeout=CONNECT_SECONDS)
 
+    def _do(self, what: Callable[..., Any], *arguments: Any) -> None:
+        """In the client's event loop, in the order of calls; waking it is dear, so calls are few."""
+        self._client.loop.add_callback(what, *arguments)
+
+    # -- in the client's event loop
+
     def _at(self, address: str, key: str) -> dict[str, Any]:
         """Dask runs it there, once: what is tried again is not for Dask to say."""
         return {"workers": [address], "allow_other_workers": False, "retries": 0, "pure": False, "key": key}
-
-    # -- in the client's event loop
 
     async def _watch(self) -> None:
         heard, known = time.monotonic(), None
@@ -176,12 +195,15 @@ class Link:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _greet(self, address: str) -> None:
-        key = f"hpo-station-{self._run}-{uuid.uuid4().hex[:8]}"
-        where = {"workers": [address], "asynchronous": True}
+        self._keys[address] = key = f"hpo-station-{self._run}-{uuid.uuid4().hex[:8]}"
         try:
             async with self._sending:  # once for all workers, which pass it on to each other
                 if self._sent is None or self._sent.status != "finished":
-                    self._sent = await self._client.scatter(self._payload, hash=False, **where)
+                    self._sent = await self._client.scatter(
+                        self._payload, workers=[address], hash=False, asynchronous=True
+                    )
+            if self._keys.get(address) != key:
+                return
             future = self._client.submit(
                 station.install,
                 self._sent,
@@ -193,31 +215,61 @@ class Link:
             )
             self._stations[address] = future
             [handle] = await self._client.gather([future], asynchronous=True)
-        except (*_CANCELLED, TimeoutError, distributed.KilledWorker):
+        except (*_CANCELLED, OSError, TimeoutError, distributed.KilledWorker):
             self.inbox.put(Refused(address, None))
         except Exception as error:
             self.inbox.put(Refused(address, f"{type(error).__name__}: {error}"))
         else:
-            self.inbox.put(Joined(address, handle, future))
+            if self._keys.get(address) == key:
+                self.inbox.put(Joined(address, handle, future))
+
+    async def _leave(self, address: str) -> None:
+        self._keys.pop(address, None)
+        if (future := self._stations.pop(address, None)) is not None:
+            await self._cancel([future])
+
+    def _submit(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            if self._client.status != "running":
+                self.inbox.put(Lost(task.joined.address, task.ticket, begun=False))
+                continue
+            future = self._client.submit(
+                station.run,
+                task.joined.future,
+                task.joined.handle.token,
+                pickle.dumps((task.bundles, task.forgotten)),  # in which Dask does not look for what is its own
+                **self._at(task.joined.address, f"hpo-{self._run}-{task.ticket}"),
+            )
+            self._futures[task.ticket] = future
+            self._client.loop.add_callback(self._follow, task.joined.address, task.ticket, future)
 
     async def _follow(self, address: str, ticket: int, future: Any) -> None:
+        message: Message
         try:
             [outcomes] = await self._client.gather([future], asynchronous=True)
         except (Exception, *_CANCELLED) as error:
-            answer = Answer(address, ticket, error=error)
+            if isinstance(error, (StrangerError, distributed.KilledWorker)) or future.status != "error":
+                message = Lost(address, ticket, begun=getattr(error, "reason", None) != _DISCONNECTED)
+            else:
+                message = Answer(address, ticket, error=error)
         else:
-            answer = Answer(address, ticket, outcomes)
+            message = Answer(address, ticket, outcomes)
         if self._futures.pop(ticket, None) is not None:
-            self.inbox.put(answer)
+            self.inbox.put(message)
+
+    async def _drop(self, tickets: Sequence[int]) -> None:
+        await self._cancel([future for ticket in tickets if (future := self._futures.pop(ticket, None)) is not None])
 
     async def _cancel(self, futures: list[Any]) -> None:
-        with contextlib.suppress(Exception):  # of a scheduler that has gone
-            await self._client.cancel(futures, asynchronous=True, force=True)
+        if futures and self._client.status == "running":
+            with contextlib.suppress(Exception):  # of a scheduler that has gone
+                await self._client.cancel(futures, asynchronous=True, force=True)
 
-
-def is_lost(error: BaseException) -> bool:
-    """Whether an answer's error says that the worker's process, or the connection to the scheduler, was replaced."""
-    return isinstance(error, (StrangerError, distributed.KilledWorker, *_CANCELLED))
+    async def _end(self) -> None:
+        self._closing = True
+        futures = [*self._futures.values(), *self._stations.values()]
+        self._futures, self._stations, self._keys, self._sent = {}, {}, {}, None
+        await self._cancel(futures)
 
 
 def _connect(cluster: Any) -> tuple[Any, bool]:

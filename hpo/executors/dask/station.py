@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import pickle
 import platform
 import queue
 import socket
@@ -26,7 +27,7 @@ from hpo.objective import Objective
 from hpo.trial import Job, Outcome
 
 _TURN: Final = 0.05  # seconds that the executor runs between two looks at what is asked of it
-_LOOK: Final = 0.2  # seconds between two looks at whether anyone still waits
+_LOOK: Final = 0.5  # seconds between two looks at whether anyone still waits
 _OURS: Final = "hpo-arena"
 
 _stations: dict[str, Station] = {}  # of this process
@@ -116,16 +117,13 @@ def install(payload: bytes, execution: Execution, drivers: Surroundings, key: st
     return Handle(station.token, place, tuple(notes))
 
 
-def run(
-    handle: Handle, token: str, bundles: Sequence[Sequence[Job]], forgotten: Sequence[tuple[int, int]]
-) -> list[Outcome]:
+def run(handle: Handle, token: str, content: bytes) -> list[Outcome]:
     """Run jobs in this process's station; their outcomes in the same order, once all have ended.
 
     Args:
         handle: of the station that Dask has here.
         token: of the station that is meant.
-        bundles: the jobs.
-        forgotten: (study, number) of paused trials to let go of.
+        content: pickled: bundles of jobs; (study, number) of paused trials to let go of.
 
     Raises:
         StrangerError: the station that is meant has gone.
@@ -137,6 +135,7 @@ def run(
         raise StrangerError(f"the process at {handle.place} is not the one that these jobs were meant for")
     worker = get_worker()
     key = worker.get_current_task()
+    bundles, forgotten = pickle.loads(content)  # noqa: S301 # from our own driver
     return station.run([job for bundle in bundles for job in bundle], forgotten, lambda: _wanted(worker, key))
 
 
