@@ -19,6 +19,7 @@ from hpo.executors.choose import make_executor  # noqa: E402
 from hpo.executors.dask import station  # noqa: E402
 from hpo.function_objective import FunctionObjective  # noqa: E402
 from hpo.loop import Ending, run  # noqa: E402
+from hpo.objective import Objective, Run, Step  # noqa: E402
 from hpo.registry import make_searcher  # noqa: E402
 from hpo.signals import Stop  # noqa: E402
 from hpo.space import Space  # noqa: E402
@@ -56,6 +57,31 @@ def climb(params, seed):
             raise ValueError("too large")
         value = -((params["x"] - 0.3) ** 2) / epoch + noise + params["units"] / 100 + seed % 7
         yield math.nan if params["x"] < 0.1 and epoch == 2 else value
+
+
+class Own(Objective):
+    """A generator that runs in the worker's own process, as whatever is not a function does."""
+
+    has_epochs = True
+
+    def __init__(self, function):
+        self.function, self.name = function, function.__name__
+
+    def describe(self):
+        return {"own": self.name}
+
+    def start(self, job):
+        return OwnRun(self.function(job.params))
+
+
+class OwnRun(Run):
+    def __init__(self, values):
+        self._values, self._epoch = values, 0
+
+    def advance(self, target):
+        while self._epoch < target:
+            self._epoch += 1
+            yield Step(self._epoch, next(self._values), {})
 
 
 class Watcher:
@@ -172,12 +198,12 @@ def test_workers_killed_during_a_run_change_no_trial(two, tmp_path):
 
 def whose(params):
     time.sleep(0.05)
-    return float(os.getpid())
+    yield float(os.getpid())
 
 
 def test_a_worker_that_joins_gets_work(cluster):
     cluster.keep(1)
-    executor = make_executor(FunctionObjective(whose), Execution(cluster=cluster.client))
+    executor = make_executor(Own(whose), Execution(cluster=cluster.client))
     executor.submit(jobs([{}] * 100))
     first = ended(executor, 2)
     cluster.workers.append(cluster.add(wait=False))
@@ -190,12 +216,11 @@ def test_a_worker_that_joins_gets_work(cluster):
 def deadly(params):
     if params["x"] == 5:
         os.kill(os.getpid(), signal.SIGKILL)
-    return params["x"]
+    yield params["x"]
 
 
-@pytest.mark.filterwarnings("ignore:no worker at")
 def test_a_trial_that_kills_its_workers_fails_and_harms_no_other(two):
-    executor = make_executor(FunctionObjective(deadly), Execution(cluster=two.client, retries=1))
+    executor = make_executor(Own(deadly), Execution(cluster=two.client, retries=1))
     two.workers.append(two.add(wait=False))
     executor.submit(jobs([{"x": float(i)} for i in range(12)]))
     found = ended(executor, 12)
@@ -216,7 +241,7 @@ def pids(params):
 
 def test_paused_trials_go_on_where_they_are_and_are_replayed_uncharged_where_that_is_lost(two, tmp_path):
     params = [{"file": str(tmp_path / f"{i}")} for i in range(4)]
-    executor = make_executor(FunctionObjective(pids), Execution(cluster=two.client))
+    executor = make_executor(Own(pids), Execution(cluster=two.client))
     executor.submit(jobs(params, epochs=3, target=1))
     first = ended(executor, 4)
     executor.submit(jobs(params, epochs=3, first=4, start=1, target=2))
@@ -267,7 +292,7 @@ def test_what_differs_on_a_worker_is_refused_or_said(two, monkeypatch):
     here = station.surroundings(FunctionObjective(bowl))
     there = station.Surroundings(here.must, {**here.should, "torch": "1.0"})
     monkeypatch.setattr(station, "surroundings", lambda objective: there)
-    executor = make_executor(FunctionObjective(whose), Execution(cluster=two.address))
+    executor = make_executor(Own(whose), Execution(cluster=two.address))
     executor.submit(jobs([{}] * 2))
     with pytest.warns(UserWarning, match=r"has torch .* \(driver: 1.0\): trials may differ"):
         assert len(ended(executor, 2)) == 2
@@ -275,7 +300,7 @@ def test_what_differs_on_a_worker_is_refused_or_said(two, monkeypatch):
     monkeypatch.setattr(
         station, "surroundings", lambda objective: station.Surroundings({**here.must, "Python": "2.7"}, here.should)
     )
-    executor = make_executor(FunctionObjective(whose), Execution(cluster=two.client))
+    executor = make_executor(Own(whose), Execution(cluster=two.client))
     executor.submit(jobs([{}] * 2))
     with (
         pytest.raises(ClusterError, match=r"it has Python 3.*, the driver 2.7: they must be the same"),
