@@ -180,6 +180,18 @@ def test_trials_on_one_and_two_workers_equal_those_run_here(cluster, tmp_path, o
     assert is_clean(cluster)
 
 
+def globally(params):
+    time.sleep(0.02)  # time for Dask to draw from the same generator, were it in the same process
+    return random.random()
+
+
+def test_what_a_function_draws_from_global_generators_is_not_disturbed(two, tmp_path):
+    pytest.importorskip("hpo.executors.workers")
+    objective = FunctionObjective(globally, direction="maximize")
+    there = study(tmp_path / "there", objective, "random", SPACE, 32, Execution(cluster=two.client))
+    assert there == study(tmp_path / "here", objective, "random", SPACE, 32, Execution())
+
+
 def test_workers_killed_during_a_run_change_no_trial(two, tmp_path):
     """Each outcome is stored once: the driver knows no evaluation that has ended."""
     objective = FunctionObjective(climb, direction="maximize")
