@@ -6,9 +6,10 @@ Trials sleep, or compute with one thread, for about a tenth of a second. They ru
 and on single-threaded workers of a Dask cluster on loopback, scheduler and workers in processes of their own. Sleeping
 trials show what handing out costs; computing ones cannot be faster than the cores are.
 
-The driver's own cost is that of 10,000 trials of a second each, 512 at a time, one to a task: the processor time of
-the driver's process for searcher, loop, store and Dask, and what it waits for the disk on top of that: each commit is
-synced. One worker process stands for 512 here, whose threads only wait. Trials of T seconds keep T / cost workers busy.
+The driver's own cost is that of 10,000 trials of a second each, 512 at a time, one to a task: the time that searcher,
+loop and store take, with each commit synced to the disk, and the processor time that Dask takes in the driver's process
+beside that. One worker process stands for 512 here, whose threads only wait. Trials of T seconds keep T / cost workers
+busy.
 """
 
 # ruff: noqa: E402  (threads are pinned before NumPy is imported)
@@ -20,10 +21,10 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import contextlib
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,28 +69,7 @@ def reward(params: dict[str, float]) -> float:
     return params["noise"]
 
 
-class Ready(Executor):
-    """Has every answer at once: what is left is the driver."""
-
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-
-    def submit(self, jobs: Sequence[Job]) -> None:
-        self._events += [(job, done(job)) for job in jobs]
-
-    def wait(self, timeout: float) -> list[Event]:
-        events, self._events = self._events, []
-        return events
-
-    @property
-    def busy(self) -> bool:
-        return bool(self._events)
-
-    def cancel(self, jobs: Iterable[Job]) -> None:
-        self._events = []
-
-
-class Waiting(Ready):
+class Waiting(Executor):
     """Has each answer LONG seconds after the question, however many there are."""
 
     def __init__(self) -> None:
@@ -104,6 +84,10 @@ class Waiting(Ready):
         ended = [job for end, job in self._answers if end <= now]
         self._answers = [(end, job) for end, job in self._answers if end > now]
         return [(job, done(job)) for job in ended]
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._answers)
 
     def cancel(self, jobs: Iterable[Job]) -> None:
         self._answers = []
@@ -130,10 +114,55 @@ class Silent:
         pass
 
 
-def drive(
-    folder: Path, objective: FunctionObjective, executor: Executor, trials: int, batch: int
-) -> tuple[float, float]:
-    """Wall clock and the driver's processor time, in seconds, of a run of random search with a store on disk."""
+class Clocked(Executor):
+    """Another executor, and how long the driver was with it.
+
+    Attributes:
+        wall: seconds in `wait`.
+        processor: seconds that the driver's thread worked there.
+    """
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner, self.wall, self.processor = inner, 0.0, 0.0
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        self._inner.submit(jobs)
+
+    def wait(self, timeout: float) -> list[Event]:
+        wall, processor = time.perf_counter(), time.thread_time()
+        try:
+            return self._inner.wait(timeout)
+        finally:
+            self.wall += time.perf_counter() - wall
+            self.processor += time.thread_time() - processor
+
+    @property
+    def busy(self) -> bool:
+        return self._inner.busy
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        self._inner.cancel(jobs)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of a run.
+
+    Attributes:
+        wall: from its beginning to its end.
+        own: of them outside the executor.
+        processor: of the driver's process at work outside the executor.
+        executor: of it at work for the executor, in all threads.
+    """
+
+    wall: float
+    own: float
+    processor: float
+    executor: float
+
+
+def drive(folder: Path, objective: FunctionObjective, executor: Executor, trials: int, batch: int) -> Spent:
+    """A run of random search with a store on disk."""
     kind, searcher = make_searcher("random")
     spec = StudySpec(objective.describe(), SPACE, kind, searcher.settings(), "minimize", 1, batch, None)
     with tempfile.TemporaryDirectory(dir=folder) as path, contextlib.ExitStack() as cleanup:
@@ -142,14 +171,17 @@ def drive(
         row = store.create_study("bench", spec.to_json(), trials=trials, source=None, if_taken="return")
         driver = Driver(store, row, trials=trials)
         cleanup.callback(driver.close)
-        begin = time.perf_counter(), time.process_time()
-        run([driver], executor, Silent(), Stop())
-        return time.perf_counter() - begin[0], time.process_time() - begin[1]
+        clocked = Clocked(executor)
+        wall, thread, process = time.perf_counter(), time.thread_time(), time.process_time()
+        run([driver], clocked, Silent(), Stop())
+        wall, thread, process = time.perf_counter() - wall, time.thread_time() - thread, time.process_time() - process
+        processor = thread - clocked.processor
+        return Spent(wall, wall - clocked.wall, processor, process - processor)
 
 
 @contextlib.contextmanager
-def dask(objective: FunctionObjective, workers: int, threads: int = 1) -> Iterator[Executor]:
-    """On a Dask cluster, whose scheduler and workers are processes of their own."""
+def dask(workers: int, threads: int = 1) -> Iterator[Execution]:
+    """A Dask cluster, whose scheduler and workers are processes of their own."""
     with (
         distributed.SubprocessCluster(
             n_workers=workers,
@@ -158,36 +190,19 @@ def dask(objective: FunctionObjective, workers: int, threads: int = 1) -> Iterat
             silence_logs=50,
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
-        closing(make_executor(objective, Execution(cluster=client))) as executor,
     ):
         client.wait_for_workers(workers)
-        yield executor
+        yield Execution(cluster=client)
 
 
-@contextlib.contextmanager
-def local(objective: FunctionObjective, workers: int) -> Iterator[Executor]:
-    """On worker processes of this machine."""
-    with closing(make_executor(objective, Execution(workers=workers))) as executor:
-        yield executor
-
-
-@contextlib.contextmanager
-def closing(executor: Executor) -> Iterator[Executor]:
-    try:
-        yield executor
-    finally:
-        executor.close()
-
-
-def rate(where: Callable[..., Any], function: Any, workers: int, folder: Path, seconds: float) -> float:
+def rate(execution: Execution, function: Any, workers: int, folder: Path, seconds: float) -> float:
     """Trials a second, in rounds of 8 for each worker, once all workers have begun."""
     objective = FunctionObjective(function, direction="minimize")
     batch = 8 * workers
-    with where(objective, workers) as executor:
+    with contextlib.closing(make_executor(objective, execution)) as executor:
         drive(folder, objective, executor, 4 * workers, batch)  # starts what has to be started
         trials = max(batch, round(seconds / SECONDS) * workers // batch * batch)
-        wall, _ = drive(folder, objective, executor, trials, batch)
-    return trials / wall
+        return trials / drive(folder, objective, executor, trials, batch).wall
 
 
 def main() -> None:
@@ -200,23 +215,23 @@ def main() -> None:
     print(f"trials of {SECONDS} s a second, {os.cpu_count()} cores")
     print(f"{'workers':>8} {'asleep, here':>14} {'asleep, Dask':>14} {'computing, here':>16} {'computing, Dask':>16}")
     for count in workers:
-        found = [
-            rate(where, f, count, arguments.folder, seconds) for f in (sleeping, computing) for where in (local, dask)
-        ]
+        with dask(count) as cluster:
+            found = [
+                rate(execution, function, count, arguments.folder, seconds)
+                for function in (sleeping, computing)
+                for execution in (Execution(workers=count), cluster)
+            ]
         print(f"{count:8d} {found[0]:14.1f} {found[1]:14.1f} {found[2]:16.1f} {found[3]:16.1f}", flush=True)
 
     objective = Long(reward, direction="minimize")
-    batch = 2 * AT_ONCE
-    runs = [drive(arguments.folder, objective, Ready(), trials, batch) for _ in range(3)]
-    wall, own = (statistics.median(run[i] for run in runs) / trials for i in (0, 1))
-    with dask(objective, 1, AT_ONCE) as executor:
-        drive(arguments.folder, objective, executor, AT_ONCE, batch)
-        both = drive(arguments.folder, objective, executor, trials, batch)[1] / trials
-    cost = both + wall - own
-    print(f"\nthe driver's own cost of a trial, {trials} in a run:")
-    print(f"{own * 1e3:8.3f} ms searcher, loop and store")
-    print(f"{(wall - own) * 1e3:8.3f} ms waiting for the disk")
-    print(f"{(both - own) * 1e3:8.3f} ms sending and receiving by Dask")
+    with dask(1, AT_ONCE) as cluster, contextlib.closing(make_executor(objective, cluster)) as executor:
+        drive(arguments.folder, objective, executor, AT_ONCE, 2 * AT_ONCE)
+        spent = drive(arguments.folder, objective, executor, trials, 2 * AT_ONCE)
+    own, processor, sending = (seconds / trials for seconds in (spent.own, spent.processor, spent.executor))
+    cost = own + sending
+    print(f"\nthe driver's own cost of a trial, {trials} in a run, {trials / spent.wall:.0f} a second:")
+    print(f"{own * 1e3:8.3f} ms searcher, loop and store, {processor * 1e3:.3f} ms of it at work, else for the disk")
+    print(f"{sending * 1e3:8.3f} ms sending and receiving by Dask")
     print(f"{cost * 1e3:8.3f} ms together (target: at most {MOST_SECONDS * 1e3:g} ms)")
     for length in LENGTHS:
         print(f"{length / cost:10,.0f} workers are kept busy by trials of {length} s")

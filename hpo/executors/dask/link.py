@@ -230,18 +230,23 @@ class Link:
 
     def _submit(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
-            if self._client.status != "running":
-                self.inbox.put(Lost(task.joined.address, task.ticket, begun=False))
+            address = task.joined.address
+            if self._client.status != "running" or task.joined.future.status != "finished":
+                self.inbox.put(Lost(address, task.ticket, begun=False))  # the connection broke meanwhile
                 continue
-            future = self._client.submit(
-                station.run,
-                task.joined.future,
-                task.joined.handle.token,
-                pickle.dumps((task.bundles, task.forgotten)),  # in which Dask does not look for what is its own
-                **self._at(task.joined.address, f"hpo-{self._run}-{task.ticket}"),
-            )
+            try:
+                future = self._client.submit(
+                    station.run,
+                    task.joined.future,
+                    task.joined.handle.token,
+                    pickle.dumps((task.bundles, task.forgotten)),  # in which Dask does not look for what is its own
+                    **self._at(address, f"hpo-{self._run}-{task.ticket}"),
+                )
+            except Exception as error:
+                self.inbox.put(Answer(address, task.ticket, error=error))
+                continue
             self._futures[task.ticket] = future
-            self._client.loop.add_callback(self._follow, task.joined.address, task.ticket, future)
+            self._client.loop.add_callback(self._follow, address, task.ticket, future)
 
     async def _follow(self, address: str, ticket: int, future: Any) -> None:
         message: Message

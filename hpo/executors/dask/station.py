@@ -204,7 +204,7 @@ class Station:
                 raise StrangerError("the station has ended")
             if not is_wanted():
                 self._inbox.put(("cancel", ticket))
-                return []
+                raise StrangerError("nobody waits for these jobs")
         if ticket.error is not None:
             raise ticket.error
         return [ticket.outcomes[job.study, job.evaluation] for job in jobs]
