@@ -57,6 +57,12 @@ class DataError(HpoError):
     exit_code = 65
 
 
+class ClusterError(HpoError):
+    """A cluster whose scheduler cannot be reached, or whose workers cannot run the objective."""
+
+    exit_code = 69
+
+
 class CannotCreateError(HpoError):
     """A store that cannot be created where it was asked for."""
 

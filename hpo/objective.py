@@ -79,6 +79,7 @@ class Objective(ABC):
         default_epochs: the most a trial trains unless the user says otherwise; None without epochs.
         epochs_optional: whether a study may do without epochs although the objective can be trained for fewer.
         saves_models: whether it has a `model_file`.
+        joins: whether bundles that are sent together train together, faster, whatever their company.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Objective(ABC):
     default_epochs: int | None = None
     epochs_optional: bool = False
     saves_models: bool = False
+    joins: bool = False
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

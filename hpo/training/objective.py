@@ -69,6 +69,7 @@ class SimpleNNObjective(Objective):
     has_epochs = True
     default_epochs = 30
     saves_models = True
+    joins = True
 
     data: Any = "classification"
     data_seed: int = 0
@@ -231,6 +232,12 @@ class SimpleNNObjective(Objective):
         if device.type != "cpu":
             return PopulationExecutor(self, device)
         return ParallelExecutor(self, threads=execution.workers)
+
+    def bundles(self, jobs: Sequence[Job]) -> list[list[Job]]:
+        """Parts of jobs of one shape."""
+        from hpo.training.population.bundles import bundles_of
+
+        return bundles_of(self, jobs)
 
     def space(self, name: str = "default") -> Space | None:
         """The space "default" or "architecture", as it suits the table if there is one; None for another name.

@@ -1,0 +1,263 @@
+"""The worker's side: in each worker process one executor of the objective, which tasks hand their jobs to.
+
+Paused trials stay in it. It lives as long as Dask keeps the result of the task that made it, so it ends with the
+driver, however that ends.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import pickle
+import platform
+import queue
+import socket
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from hpo.errors import UsageError
+from hpo.execution import Execution
+from hpo.executors.base import Executor
+from hpo.objective import Objective
+from hpo.trial import Job, Outcome
+
+_TURN: Final = 0.05  # seconds that the executor runs between two looks at what is asked of it
+_LOOK: Final = 0.5  # seconds between two looks at whether anyone still waits
+_OURS: Final = "hpo-arena"
+
+_stations: dict[str, Station] = {}  # of this process
+
+
+class StrangerError(Exception):
+    """A task has come to a process that was not meant: another one listens now where the worker was."""
+
+
+@dataclass(frozen=True)
+class Handle:
+    """What the driver knows of a station.
+
+    Attributes:
+        token: of this station, unlike that of any other.
+        place: host and process, for messages.
+        notes: what results may depend on and is not as in the driver's process.
+    """
+
+    token: str
+    place: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What driver and workers should have in common.
+
+    Attributes:
+        must: name to version: without these nothing runs.
+        should: name to version or device: results may depend on them.
+    """
+
+    must: dict[str, str]
+    should: dict[str, str]
+
+
+@dataclass(eq=False)
+class Ticket:
+    """Jobs of one task and what has come of them."""
+
+    jobs: Sequence[Job]
+    outcomes: dict[tuple[int, int], Outcome] = field(default_factory=dict)  # by study and evaluation
+    error: BaseException | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+def surroundings(objective: Objective) -> Surroundings:
+    """Those of this process."""
+    should = {"device": objective.numerics()}
+    for package in ("torch", "numpy"):
+        should[package] = importlib.metadata.version(package)
+    return Surroundings(_must(), should)
+
+
+def _must() -> dict[str, str]:
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"Python": python, _OURS: importlib.metadata.version(_OURS)}
+
+
+def install(payload: bytes, execution: Execution, drivers: Surroundings, key: str) -> Handle:
+    """Begin to serve in this worker process.
+
+    Args:
+        payload: the objective, pickled by cloudpickle.
+        execution: as the user gave it.
+        drivers: surroundings of the driver.
+        key: of this task; the station ends when Dask forgets its result.
+
+    Raises:
+        UsageError: this process could not give the driver's results.
+    """
+    import cloudpickle
+    from distributed import get_worker
+
+    worker = get_worker()
+    place = f"{socket.gethostname()} ({worker.address})"
+    for name, found in _must().items():
+        if found != drivers.must[name]:
+            raise UsageError(f"it has {name} {found}, the driver {drivers.must[name]}: they must be the same")
+    objective: Objective = cloudpickle.loads(payload)
+    here = surroundings(objective).should
+    notes = [f"{name} {here[name]} (driver: {value})" for name, value in drivers.should.items() if here[name] != value]
+    threads = worker.state.nthreads
+    station = Station(objective, remote_execution(objective, execution, threads), functools.partial(_kept, worker, key))
+    _stations[station.token] = station
+    return Handle(station.token, place, tuple(notes))
+
+
+def run(handle: Handle, token: str, content: bytes) -> list[Outcome]:
+    """Run jobs in this process's station; their outcomes in the same order, once all have ended.
+
+    Args:
+        handle: of the station that Dask has here.
+        token: of the station that is meant.
+        content: pickled: bundles of jobs; (study, number) of paused trials to let go of.
+
+    Raises:
+        StrangerError: the station that is meant has gone.
+    """
+    from distributed import get_worker
+
+    station = _stations.get(token)
+    if station is None or handle.token != token:
+        raise StrangerError(f"the process at {handle.place} is not the one that these jobs were meant for")
+    worker = get_worker()
+    key = worker.get_current_task()
+    bundles, forgotten = pickle.loads(content)  # noqa: S301 # from our own driver
+    return station.run([job for bundle in bundles for job in bundle], forgotten, lambda: _wanted(worker, key))
+
+
+def remote_execution(objective: Objective, execution: Execution, threads: int) -> Execution:
+    """How a worker with `threads` threads runs jobs.
+
+    A function runs in processes of its own, one for each thread: in the worker's process Dask draws from Python's
+    global generator, too, which would change what the function draws. The shared objective gets the threads.
+    """
+    wanted = replace(execution, cluster=None, workers=threads)
+    try:
+        objective.check_execution(wanted)
+    except UsageError:  # runs in the worker's process
+        return replace(execution, cluster=None, workers=None)
+    return wanted
+
+
+def _wanted(worker: Any, key: Any) -> bool:
+    """Whether the scheduler still waits for the task."""
+    task = worker.state.tasks.get(key)
+    return task is not None and task.state != "cancelled"
+
+
+def _kept(worker: Any, key: str) -> bool:
+    """Whether Dask still has, or is about to have, the result of the task `key`."""
+    return key in worker.state.tasks and worker.state.tasks[key].state != "cancelled"
+
+
+def _stays(gone: frozenset[int], number: int) -> bool:
+    return number not in gone
+
+
+class Station:
+    """An executor and the thread that it lives in.
+
+    Args:
+        objective: what the jobs train.
+        execution: how.
+        is_kept: whether anyone may still send jobs.
+
+    Attributes:
+        token: unlike that of any other station.
+    """
+
+    def __init__(self, objective: Objective, execution: Execution, is_kept: Callable[[], bool]) -> None:
+        self.token = uuid.uuid4().hex
+        self._objective, self._execution, self._is_kept = objective, execution, is_kept
+        self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._tickets: dict[tuple[int, int], Ticket] = {}
+        started = Ticket(())
+        self._thread = threading.Thread(target=self._live, args=(started,), name="hpo-station", daemon=True)
+        self._thread.start()
+        started.over.wait()
+        if started.error is not None:
+            raise started.error
+
+    def run(
+        self, jobs: Sequence[Job], forgotten: Sequence[tuple[int, int]], is_wanted: Callable[[], bool]
+    ) -> list[Outcome]:
+        """The outcomes of `jobs`, in their order; called in a thread of a task."""
+        ticket = Ticket(jobs)
+        self._inbox.put(("forget", forgotten))
+        self._inbox.put(("run", ticket))
+        while not ticket.over.wait(_LOOK):
+            if not self._thread.is_alive():
+                raise StrangerError("the station has ended")
+            if not is_wanted():
+                self._inbox.put(("cancel", ticket))
+                raise StrangerError("nobody waits for these jobs")
+        if ticket.error is not None:
+            raise ticket.error
+        return [ticket.outcomes[job.study, job.evaluation] for job in jobs]
+
+    def _live(self, started: Ticket) -> None:
+        try:
+            executor = self._objective.executor(self._execution)
+        except BaseException as error:
+            started.error = error
+            return
+        finally:
+            started.over.set()
+        try:
+            self._serve(executor)
+        except BaseException as error:  # of the executor itself: what it had cannot be told apart from what fails it
+            for ticket in set(self._tickets.values()):
+                ticket.error = error
+                ticket.over.set()
+        finally:
+            _stations.pop(self.token, None)
+            executor.close()
+
+    def _serve(self, executor: Executor) -> None:
+        looked = time.monotonic()
+        while True:
+            if time.monotonic() - looked > _LOOK:
+                if not self._is_kept():
+                    return
+                looked = time.monotonic()
+            try:
+                self._do(executor, *self._inbox.get(timeout=None if self._tickets else _LOOK, block=not self._tickets))
+                continue  # everything that was asked before the next turn
+            except queue.Empty:
+                pass
+            if not self._tickets:
+                continue
+            for job, event in executor.wait(_TURN):
+                key = job.study, job.evaluation
+                if isinstance(event, Outcome) and (ticket := self._tickets.pop(key, None)):
+                    ticket.outcomes[key] = event
+                    if len(ticket.outcomes) == len(ticket.jobs):
+                        ticket.over.set()
+
+    def _do(self, executor: Executor, what: str, content: Any) -> None:
+        match what:
+            case "run":
+                self._tickets |= {(job.study, job.evaluation): content for job in content.jobs}
+                executor.submit(content.jobs)
+            case "cancel":
+                executor.cancel([job for job in content.jobs if self._tickets.pop((job.study, job.evaluation), None)])
+            case "forget":
+                by_study: defaultdict[int, set[int]] = defaultdict(set)
+                for study, number in content:
+                    by_study[study].add(number)
+                for study, numbers in by_study.items():
+                    executor.release(study, functools.partial(_stays, frozenset(numbers)))

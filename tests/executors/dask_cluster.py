@@ -1,0 +1,76 @@
+"""A Dask scheduler and worker processes on loopback, for tests that kill them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import distributed
+
+QUIET = {**os.environ, "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical", "OMP_NUM_THREADS": "1"}
+
+
+class Cluster:
+    """One scheduler and any number of workers, each a process without a nanny.
+
+    Args:
+        folder: for their files.
+        workers: to begin with.
+    """
+
+    def __init__(self, folder, workers=0):
+        self.folder = folder
+        self._file = folder / "scheduler.json"
+        self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        self.workers = [self.add(wait=False) for _ in range(workers)]
+        deadline = time.monotonic() + 60
+        while not self._file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        self.client = distributed.Client(scheduler_file=str(self._file), set_as_default=False, timeout=60)
+        self.address = self.client.scheduler.address
+        self.client.wait_for_workers(max(1, workers), timeout=60) if workers else None
+
+    def add(self, threads=1, wait=True):
+        """Start a worker; its process."""
+        before = len(self.client.nthreads()) if wait else 0
+        process = self._start(
+            "dask_worker", "--no-nanny", "--nthreads", str(threads), "--no-dashboard", "--host", "127.0.0.1",
+            "--local-directory", str(self.folder),
+        )  # fmt: skip
+        if wait:
+            self.workers.append(process)
+            self.client.wait_for_workers(before + 1, timeout=60)
+        return process
+
+    def kill(self, process):
+        """End a worker as the system does that runs out of memory; returns once the scheduler knows."""
+        self.workers.remove(process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 10
+        while len(self.client.nthreads()) > len(self.workers):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def keep(self, count):
+        """Have exactly so many workers."""
+        self.workers = [process for process in self.workers if process.poll() is None]
+        for process in self.workers[count:]:
+            self.kill(process)
+        while len(self.workers) < count:
+            self.workers.append(self.add(wait=False))
+        self.client.wait_for_workers(count, timeout=60)
+
+    def close(self):
+        self.client.close()
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+    def _start(self, module, *arguments):
+        command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments, "--scheduler-file", str(self._file)]
+        return subprocess.Popen(
+            command, env=QUIET, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
