@@ -114,10 +114,10 @@ class FunctionObjective(Objective):
 
     def check_execution(self, execution: Execution) -> None:
         """See `Objective.check_execution`."""
-        if self.batched and execution.isolated:
+        if self.batched and (execution.isolated or execution.cluster is not None):
             raise UsageError(
                 f"objective {self.name!r} is batched, one call for many trials in this process: leave out workers, "
-                "fresh, trial_timeout and trial_memory, or make it a function of one configuration"
+                "fresh, trial_timeout, trial_memory and the cluster, or make it a function of one configuration"
             )
 
     def call(self, params: Any, **known: Any) -> Any:

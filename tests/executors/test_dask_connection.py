@@ -80,7 +80,7 @@ def test_a_scheduler_that_does_not_answer_is_said_in_time(monkeypatch):
 
 def test_a_batched_function_stays_here():
     with pytest.raises(UsageError, match="'half' is batched, one call for many trials in this process"):
-        make_executor(FunctionObjective(half, batched=True), Execution(cluster="tcp://127.0.0.1:9"))
+        FunctionObjective(half, batched=True).check_execution(Execution(cluster="tcp://127.0.0.1:9"))
 
 
 def test_an_objective_that_cannot_be_sent_is_refused_before_anything_is_asked():
