@@ -4,10 +4,15 @@ Optuna's categories are told apart by plain `==`, so that 1, 1.0 and True are on
 with integers as floats, and finds out whether a value belongs to a stepped range by dividing floats.
 """
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 
 from hpo.domains import Choice, Domain, Float, Int
 from hpo.errors import SpaceError
@@ -15,6 +20,20 @@ from hpo.space import Space
 
 MAX_STEPS = 10**7  # of a step in its range's greatest magnitude: Optuna allows an error of 1e-8 of a step
 MAX_INT = 2**53  # beyond it, floats skip integers
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's notices; the user's own verbosity and warning filters return afterwards."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def distribution(name: str, domain: Domain) -> BaseDistribution:

@@ -100,6 +100,22 @@ class Reader:
         rows = self.db.query("SELECT environment FROM runs WHERE study = ? ORDER BY run", (study,))
         return [codec.load(row["environment"]) for row in rows]
 
+    def last_run_ms(self, study: int) -> int | None:
+        """When the study was last driven; None: never."""
+        rows = self.db.query("SELECT max(started_ms) AS ms FROM runs WHERE study = ?", (study,))
+        return None if rows[0]["ms"] is None else int(rows[0]["ms"])
+
+    def spans(self, study: int) -> dict[int, tuple[float, float]]:
+        """Trial to when its first evaluation began and its last one ended, in UTC milliseconds; without those
+        of which none has ended.
+        """
+        rows = self.db.stream(
+            "SELECT number, min(ended_ms - 1000 * seconds) AS began, max(ended_ms) AS ended FROM evaluations"
+            " WHERE study = ? AND ended_ms IS NOT NULL GROUP BY number",
+            (study,),
+        )
+        return {row["number"]: (row["began"], row["ended"]) for row in rows}
+
     def history(self, study: int) -> Iterator[Event]:
         """The study's events in order, each with its proposals or outcomes."""
         events = self.db.query("SELECT seq, kind, n FROM events WHERE study = ? ORDER BY seq", (study,))

@@ -1,0 +1,1 @@
+"""What connects hpo with other programs; each module loads that program only when it is used."""
