@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpo.estimators import SimpleNNClassifier as SimpleNNClassifier
     from hpo.estimators import SimpleNNRegressor as SimpleNNRegressor
     from hpo.function_objective import FunctionObjective as FunctionObjective
+    from hpo.live_trial import LiveTrial as LiveTrial
     from hpo.objective import Objective as Objective
     from hpo.search_cv import HPOSearchCV as HPOSearchCV
     from hpo.searcher import Searcher as Searcher
@@ -39,6 +40,7 @@ _HOME = {
     "HPOSearchCV": "hpo.search_cv",
     "HpoError": "hpo.errors",
     "Int": "hpo.domains",
+    "LiveTrial": "hpo.live_trial",
     "Objective": "hpo.objective",
     "Outcome": "hpo.trial",
     "Proposal": "hpo.trial",

@@ -2,36 +2,38 @@
 
     f(params) -> value                       evaluated once a trial
     f(params, epochs) -> value               trains for `epochs`, anew at each rung, and is charged for it
+    f(params, trial) -> value or None        reports while it runs, see `hpo.live_trial`; with or without epochs
     def f(params): ... yield value ...       one value after each epoch; paused and pulled on when promoted
     f(list of params) -> list of values      with batched=True
 
 `seed` is passed to a function that has a parameter of this name; a generator may also take `epochs`, the most
-that it will be pulled for.
+that it will be pulled for. A generator takes no `trial`: what it yields is its report, and it is paused, not asked to
+end.
 """
 
 import copy
 import functools
 import hashlib
 import inspect
-import math
-import numbers
 import operator
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpo import seeding
 from hpo.errors import UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.global_randomness import Randomness
+from hpo.live_trial import LiveTrial
 from hpo.objective import Objective, Run, Step
 from hpo.trial import Job
-from hpo.values import brief, plain
+from hpo.values import as_value, brief
 
 if TYPE_CHECKING:
     from hpo.executors.base import Executor
 
-RECOGNISED = ("epochs", "seed")
+RECOGNISED = ("epochs", "seed", "trial")
 
 
 class FunctionObjective(Objective):
@@ -69,7 +71,11 @@ class FunctionObjective(Objective):
         self.passes = _recognised(function, batched)
         if batched and (self.is_generator or "epochs" in self.passes):
             raise UsageError("a batched objective returns its values at once: it can neither yield nor take epochs")
-        self.has_epochs = self.is_generator or "epochs" in self.passes
+        if "trial" in self.passes and (batched or self.is_generator):
+            kind = "a batched objective is called once for many trials" if batched else "a generator yields its values"
+            raise UsageError(f"{kind}: it takes no parameter 'trial', which is for a function that reports")
+        self.has_epochs = self.is_generator or "epochs" in self.passes or "trial" in self.passes
+        self.epochs_optional = "trial" in self.passes and "epochs" not in self.passes
         self.restarts = self.has_epochs and not self.is_generator
         self.name = getattr(inner, "__name__", type(inner).__name__).strip("<>")
         module, name = getattr(inner, "__module__", "?"), getattr(inner, "__qualname__", type(inner).__qualname__)
@@ -95,15 +101,27 @@ class FunctionObjective(Objective):
         return FunctionRun(self, job)
 
     def executor(self, execution: Execution = DEFAULT) -> "Executor":
-        """In this process; a batched function gets all that waits in one call."""
-        if not self.batched:
-            return super().executor(execution)
-        from hpo.executors.batched import BatchedExecutor
+        """In this process or in others; a batched function gets all that waits in one call."""
+        if self.batched:
+            from hpo.executors.batched import BatchedExecutor
 
-        return BatchedExecutor(self)
+            return BatchedExecutor(self)
+        if execution.isolated:
+            from hpo.executors.workers import WorkersExecutor
+
+            return WorkersExecutor(self, execution)
+        return super().executor(execution)
+
+    def check_execution(self, execution: Execution) -> None:
+        """See `Objective.check_execution`."""
+        if self.batched and execution.isolated:
+            raise UsageError(
+                f"objective {self.name!r} is batched, one call for many trials in this process: leave out workers, "
+                "fresh, trial_timeout and trial_memory, or make it a function of one configuration"
+            )
 
     def call(self, params: Any, **known: Any) -> Any:
-        """The function with those of `epochs` and `seed` that it takes."""
+        """The function with those of `RECOGNISED` that it takes."""
         return self.function(params, **{name: known[name] for name in self.passes})
 
     def call_batch(self, jobs: Sequence[Job]) -> list[Any]:
@@ -147,8 +165,11 @@ class FunctionRun(Run):
 
     def _call(self, target: int) -> Iterator[Step]:
         self._randomness = Randomness(self._job.seed)  # anew, whatever an earlier rung has drawn
+        trial = self.live or LiveTrial(replace(self._job, target=target))
         with self._randomness.active():
-            returned = self._objective.call(self._arguments(), epochs=target, seed=self._job.seed)
+            returned = self._objective.call(self._arguments(), epochs=target, seed=self._job.seed, trial=trial)
+        if returned is None and trial.reports.last is not None:
+            returned = trial.reports.last[1]
         yield Step(target, as_value(returned, "the objective returned"), {})
 
     def _pull(self, target: int) -> Iterator[Step]:
@@ -167,31 +188,6 @@ class FunctionRun(Run):
             self._epoch += 1
             value = as_value(yielded, "the objective yielded")
             yield Step(self._epoch, value, {"value": value})
-
-
-def as_value(value: Any, subject: str) -> float:
-    """A real scalar as a float: int, float, NumPy scalar, tensor without dimensions.
-
-    Args:
-        value: what was found.
-        subject: beginning of the message, "the objective returned".
-
-    Raises:
-        TypeError: anything else, named by its type; a number that no float equals.
-    """
-    found = plain(value)
-    if type(found).__module__.partition(".")[0] == "torch" and getattr(found, "ndim", None) == 0:
-        found = found.item()
-    if isinstance(found, bool) or not isinstance(found, numbers.Real):
-        raise TypeError(f"{subject} {brief(value, 60)} ({type(value).__name__}), expected a number")
-    try:
-        result = float(found)
-        exact = math.isnan(result) or result == found
-    except OverflowError:
-        exact = False
-    if not exact:
-        raise TypeError(f"{subject} {brief(value, 60)} ({type(value).__name__}), which no float equals: make it one")
-    return result
 
 
 def _innermost(function: Callable[..., Any]) -> Any:
@@ -213,7 +209,7 @@ def _found_at(module: str, name: str) -> Any:
 
 
 def _recognised(function: Callable[..., Any], batched: bool) -> tuple[str, ...]:
-    """Which of `epochs` and `seed` the function takes."""
+    """Which of `RECOGNISED` the function takes."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except ValueError:  # a builtin without a signature takes the configuration alone
@@ -229,7 +225,7 @@ def _recognised(function: Callable[..., Any], batched: bool) -> tuple[str, ...]:
         if needed and not (named and parameter.name in RECOGNISED):
             raise UsageError(
                 f"objective {function!r} has a parameter {parameter.name!r}: after the configuration only "
-                f"{' and '.join(RECOGNISED)} are recognised; bind others with functools.partial or a default"
+                f"{', '.join(RECOGNISED)} are recognised; bind others with functools.partial or a default"
             )
     taken = {p.name for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - _bound(function)
     return tuple(name for name in RECOGNISED if name in taken)

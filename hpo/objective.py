@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpo.errors import UsageError
 from hpo.execution import DEFAULT, Execution
+from hpo.live_trial import LiveTrial
 from hpo.space import Space
 from hpo.trial import Job
 
@@ -51,7 +52,13 @@ class TestScore:
 
 
 class Run(ABC):
-    """One trial under training, from its first epoch on; kept while the trial is paused."""
+    """One trial under training, from its first epoch on; kept while the trial is paused.
+
+    Attributes:
+        live: the evaluation under way, for a function that reports to it; set by the executor before `advance`.
+    """
+
+    live: LiveTrial | None = None
 
     @abstractmethod
     def advance(self, target: int) -> Iterator[Step]:
@@ -70,6 +77,7 @@ class Objective(ABC):
         has_epochs: whether trials can be trained for fewer epochs than the most.
         restarts: whether every evaluation starts anew, and so is charged all its epochs.
         default_epochs: the most a trial trains unless the user says otherwise; None without epochs.
+        epochs_optional: whether a study may do without epochs although the objective can be trained for fewer.
         saves_models: whether it has a `model_file`.
     """
 
@@ -78,6 +86,7 @@ class Objective(ABC):
     has_epochs: bool = False
     restarts: bool = False
     default_epochs: int | None = None
+    epochs_optional: bool = False
     saves_models: bool = False
 
     @abstractmethod
@@ -104,7 +113,7 @@ class Objective(ABC):
         """The executor on this machine that suits this objective best."""
         from hpo.executors.in_process import InProcessExecutor
 
-        return InProcessExecutor(self)
+        return InProcessExecutor(self, execution)
 
     def bundles(self, jobs: Sequence[Job]) -> list[list[Job]]:
         """`jobs` divided into what is sent to another machine together, to be run by one `executor` there."""

@@ -98,6 +98,8 @@ def _epochs(objective: Objective, epochs: int | None) -> int | None:
             )
         return None
     epochs = objective.default_epochs if epochs is None else epochs
+    if epochs is None and objective.epochs_optional:
+        return None
     if epochs is None:
         raise UsageError(f"objective {objective.name!r} trains in epochs: give epochs=, the most that one trial trains")
     return whole("epochs", epochs, 1, MAX_EPOCHS)

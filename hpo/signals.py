@@ -33,6 +33,11 @@ def nested() -> bool:
     return bool(_listening) and threading.current_thread() is threading.main_thread()
 
 
+def stopping() -> bool:
+    """Whether the run that is under way in this thread was asked to stop."""
+    return nested() and _listening[-1].requested
+
+
 @contextlib.contextmanager
 def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
     """Inside the block signals behave as the module's text says; outside the main thread nothing changes.

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpo.driver import Driver
 from hpo.errors import ConflictError, NoResultError, UsageError
 from hpo.executors.ending import Spent, succeeded
-from hpo.function_objective import FunctionObjective, as_value
+from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.resolve import resolve_objective, stored_objective
 from hpo.store import Store
 from hpo.store.reader import StudyRow
 from hpo.stored_study import StoredStudy
 from hpo.trial import Job, Outcome, Trial
-from hpo.values import canonical
+from hpo.values import as_value, canonical
 
 if TYPE_CHECKING:
     from hpo.comparison.replay import Replay

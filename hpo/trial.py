@@ -93,7 +93,8 @@ class Outcome:
         value: what is optimised, in the user's own direction; kept on failure where there is one.
         epochs: epoch reached; a trial that stopped early by itself counts as having reached its target.
         charged: epochs that this evaluation newly trained.
-        curve: metric name to its value after each epoch newly trained; all lists of equal length.
+        curve: metric name to its value after each epoch newly trained; all lists of equal length. Of a function that
+            reports, what it reported: "value" and "step", from 0 on.
         seconds: time spent on it by a monotonic clock.
         reason: of a failure, one of `Reason`.
         error: traceback or explanation of a failure.

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import numbers
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final
@@ -39,6 +40,31 @@ def plain(value: Any, depth: int = MAX_DEPTH) -> Any:
     if kind.__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
         return value.item()
     return value
+
+
+def as_value(value: Any, subject: str) -> float:
+    """A real scalar as a float: int, float, NumPy scalar, tensor without dimensions.
+
+    Args:
+        value: what was found.
+        subject: beginning of the message, "the objective returned".
+
+    Raises:
+        TypeError: anything else, named by its type; a number that no float equals.
+    """
+    found = plain(value)
+    if type(found).__module__.partition(".")[0] == "torch" and getattr(found, "ndim", None) == 0:
+        found = found.item()
+    if isinstance(found, bool) or not isinstance(found, numbers.Real):
+        raise TypeError(f"{subject} {brief(value, 60)} ({type(value).__name__}), expected a number")
+    try:
+        result = float(found)
+        exact = math.isnan(result) or result == found
+    except OverflowError:
+        exact = False
+    if not exact:
+        raise TypeError(f"{subject} {brief(value, 60)} ({type(value).__name__}), which no float equals: make it one")
+    return result
 
 
 def not_json(value: Any, depth: int = MAX_DEPTH) -> str | None:

@@ -57,6 +57,10 @@ class ThreeAtATime(Executor):
         self._inner = InProcessExecutor(objective)
         self._open = 0
 
+    @property
+    def busy(self):
+        return self._inner.busy
+
     def submit(self, jobs):
         self._inner.submit(jobs)
         self._open += len(jobs)

@@ -11,8 +11,8 @@ import torch
 
 from hpo import Float, FunctionObjective, search
 from hpo.errors import UsageError
-from hpo.function_objective import as_value
 from hpo.trial import Job, State
+from hpo.values import as_value
 
 SPACE = {"x": Float(0, 1)}
 

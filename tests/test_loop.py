@@ -57,6 +57,10 @@ class Shuffled(Executor):
         self._chance = random.Random(seed)
         self._ended = []
 
+    @property
+    def busy(self):
+        return bool(self._ended or self._inner.busy)
+
     def submit(self, jobs):
         self._inner.submit(jobs)
 

@@ -11,6 +11,11 @@ Event = tuple[Job, Progress | Outcome]
 class Executor(ABC):
     """Runs jobs of any number of studies; every job submitted ends in exactly one Outcome unless cancelled."""
 
+    @property
+    @abstractmethod
+    def busy(self) -> bool:
+        """Whether a job is under way or waits."""
+
     @abstractmethod
     def submit(self, jobs: Sequence[Job]) -> None:
         """Take on `jobs`; returns at once."""
@@ -25,6 +30,13 @@ class Executor(ABC):
     @abstractmethod
     def cancel(self, jobs: Iterable[Job]) -> None:
         """Give up `jobs`: no event of theirs follows."""
+
+    def finish(self) -> float:
+        """Begin nothing new; the seconds that what is under way deserves to end, 0 where it is best cancelled now.
+
+        What had not begun gives no event. `wait` goes on telling of the rest, until `busy` is false.
+        """
+        return 0.0
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
         """Let go of the paused trials of `study` but those that `keep` says may be continued.

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from hpo.errors import Interrupt
 from hpo.executors.base import Event, Executor
 from hpo.executors.ending import Spent, failed, succeeded
-from hpo.function_objective import FunctionObjective, as_value
+from hpo.function_objective import FunctionObjective
 from hpo.trial import Job, Outcome
+from hpo.values import as_value
 
 
 class BatchedExecutor(Executor):
@@ -20,6 +21,11 @@ class BatchedExecutor(Executor):
     def __init__(self, objective: FunctionObjective) -> None:
         self._objective = objective
         self._waiting: list[Job] = []
+
+    @property
+    def busy(self) -> bool:
+        """See `Executor.busy`."""
+        return bool(self._waiting)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hpo.live_trial import Reports
 from hpo.objective import Step
 from hpo.trial import Job, Outcome, Progress, Reason, State
 
@@ -35,6 +36,7 @@ class Evaluation:
         job: the job.
         last: the last step of the run it goes on from; None for one that starts from nothing.
         restarts: whether the objective starts anew, and so is charged all epochs.
+        reports: of a function that reports while it runs: if there are any, they are the curve.
 
     Attributes:
         job: the job.
@@ -42,11 +44,14 @@ class Evaluation:
         seconds: time spent so far; the executor's to keep.
     """
 
-    def __init__(self, job: Job, last: Step | None = None, restarts: bool = False) -> None:
+    def __init__(
+        self, job: Job, last: Step | None = None, restarts: bool = False, reports: Reports | None = None
+    ) -> None:
         self.job = job
         self.last = last
         self.seconds = 0.0
         self._restarts = restarts
+        self._reports = Reports() if reports is None else reports
         self._curve: dict[str, list[float]] = {}
 
     def record(self, step: Step) -> Progress | Outcome | None:
@@ -68,13 +73,22 @@ class Evaluation:
         """The outcome if training raised `error`: the epoch in which it happened is charged, too."""
         return failed(self.job, error, self._spent(failing=True))
 
+    def stop(self, reason: str, error: str) -> Outcome:
+        """The outcome if training was ended from outside; what it had come to is kept."""
+        value = self.last.value if self.last is not None else None
+        if self._reports.last is not None:
+            value = self._reports.last[1]
+        outcome = _outcome(self.job, State.FAILED, self._spent(failing=True), value)
+        return replace(outcome, reason=reason, error=error)
+
     def _spent(self, failing: bool = False) -> Spent:
-        reached = self.last.epoch if self.last is not None else 0
+        reached = self.last.epoch if self.last is not None else min(self._reports.reached, self.job.target)
         epoch = max(reached, self.job.start)
         charged = max(
             0, min(reached + failing, self.job.target) - self.job.start
         )  # what is trained again costs nothing
-        return Spent(epoch, self.job.target if self._restarts else charged, self.seconds, self._curve)
+        curve = self._reports.curve(self.job) or self._curve
+        return Spent(epoch, self.job.target if self._restarts else charged, self.seconds, curve)
 
 
 def succeeded(job: Job, value: float, spent: Spent) -> Outcome:

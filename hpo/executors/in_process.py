@@ -6,9 +6,12 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hpo.errors import Interrupt
+from hpo.execution import DEFAULT, Execution
 from hpo.executors.base import Event, Executor
 from hpo.executors.ending import Evaluation
+from hpo.live_trial import LiveTrial
 from hpo.objective import Objective, Run, Step
+from hpo.signals import stopping
 from hpo.trial import Job, Outcome, Progress, State
 
 MAX_PAUSED = 4096  # trials kept in memory; one that fell out is trained again from its seed when promoted
@@ -19,10 +22,16 @@ class InProcessExecutor(Executor):
 
     Args:
         objective: what the jobs train.
+        execution: says where files of trials go.
+        live: makes what a function is given to report to; None: in this process a stop that the user asked for
+            cancels the evaluation.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(
+        self, objective: Objective, execution: Execution = DEFAULT, live: Callable[[Job], LiveTrial] | None = None
+    ) -> None:
         self._objective = objective
+        self._live = live or (lambda job: LiveTrial(job, execution.files, cancelled=stopping))
         self._waiting: deque[Job] = deque()
         self._running: _Running | None = None
         self._paused: OrderedDict[tuple[int, int], tuple[Run, Step | None]] = OrderedDict()
@@ -43,9 +52,15 @@ class InProcessExecutor(Executor):
         while self.busy:
             if self._running is None:
                 self._running = self._begin(self._waiting.popleft())
-            event = self._running.step()
+            job, event = self._running.evaluation.job, self._running.step()
+            if (
+                self._running.live.interrupted
+            ):  # it ended because it was told to stop: what it returned is not its value
+                self._waiting.appendleft(job)
+                self._drop()
+                break
             if event is not None:
-                events.append((self._running.evaluation.job, event))
+                events.append((job, event))
             if isinstance(event, Outcome):
                 self._end(self._running, event)
                 self._running = None
@@ -60,8 +75,7 @@ class InProcessExecutor(Executor):
         if self._running is not None:
             job = self._running.evaluation.job
             if (job.study, job.evaluation) in dropped:
-                _close(self._running.run, job.number)
-                self._running = None
+                self._drop()
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
         """See `Executor.release`."""
@@ -78,11 +92,16 @@ class InProcessExecutor(Executor):
     def _begin(self, job: Job) -> "_Running":
         # without a run it is a new trial, or one whose run was lost: trained again, uncharged
         run, last = self._paused.pop((job.study, job.number), (None, None))
-        return _Running(self._objective, job, run, last)
+        return _Running(self._objective, job, run, last, self._live(job))
+
+    def _drop(self) -> None:
+        assert self._running is not None
+        _close(self._running.run, self._running.evaluation.job.number)
+        self._running = None
 
     def _end(self, running: "_Running", outcome: Outcome) -> None:
         job = running.evaluation.job
-        if outcome.state != State.DONE or job.target >= job.epochs:
+        if outcome.state != State.DONE or job.target >= job.epochs or self._objective.restarts:
             _close(running.run, job.number)
             return
         assert running.run is not None
@@ -106,8 +125,9 @@ def _close(run: Run | None, number: int) -> None:
 class _Running:
     """The job under way."""
 
-    def __init__(self, objective: Objective, job: Job, run: Run | None, last: Step | None) -> None:
-        self.evaluation = Evaluation(job, last, objective.restarts)
+    def __init__(self, objective: Objective, job: Job, run: Run | None, last: Step | None, live: LiveTrial) -> None:
+        self.evaluation = Evaluation(job, last, objective.restarts, live.reports)
+        self.live = live
         self.run = run
         self._objective = objective
         self._steps: Iterator[Step] | None = None
@@ -120,6 +140,7 @@ class _Running:
             if self.run is None:
                 self.run = self._objective.start(job)
             if self._steps is None:
+                self.run.live = self.live
                 self._steps = self.run.advance(job.target)
             step = next(self._steps, None)
             if step is None and evaluation.last is None:

@@ -129,6 +129,11 @@ class ParallelExecutor(Executor):
         self._began: float | None = None
         self._done = 0.0  # cost of what was trained
 
+    @property
+    def busy(self) -> bool:
+        """See `Executor.busy`."""
+        return bool(self._local.busy or self._pending or any(trainer.works for trainer in self._trainers))
+
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
         if self._began is None:
