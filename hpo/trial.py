@@ -102,6 +102,7 @@ class Outcome:
         health: what tells whether training went well, name to value; see `hpo.training.health`.
         attempts: how often it was begun by this driver: more than once if what ran it died.
         log: what the objective printed, cut in the middle if long; empty where that is not caught.
+        user_attrs: what the objective noted about it, name to JSON; see `LiveTrial.set_user_attr`.
     """
 
     number: int
@@ -118,6 +119,7 @@ class Outcome:
     health: Mapping[str, float] = field(default_factory=dict)
     attempts: int = 1
     log: str = ""
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class Trial:
         info: why the searcher proposed it.
         health: what tells whether training went well at the last epoch trained, name to value; empty where the
             objective does not say.
+        user_attrs: what the objective noted about it, name to JSON.
     """
 
     number: int
@@ -154,6 +157,7 @@ class Trial:
     error: str | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     health: Mapping[str, float] = field(default_factory=dict)
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -234,7 +234,9 @@ class Reader:
         details: dict[int, list[Row]] = {}
         for row in rows:
             details.setdefault(row["number"], []).append(row)
-        return [_with_details(trial, details.get(trial.number, [])) for trial in trials]
+        noted = self._user_attrs(study, trials[0].number, trials[-1].number)
+        found = [_with_details(trial, details.get(trial.number, [])) for trial in trials]
+        return [replace(trial, user_attrs=noted[trial.number]) if trial.number in noted else trial for trial in found]
 
     def summaries(self, study: int) -> list[Trial]:
         """All trials by number, without curve, error and info: quick to read."""
@@ -271,6 +273,18 @@ class Reader:
     def count_uses(self, data: str) -> int:
         """How often the test data `data` was used, by all studies of the store together."""
         return int(self.db.query("SELECT count(*) AS n FROM tests WHERE data = ?", (data,))[0]["n"])
+
+    def _user_attrs(self, study: int, first: int, last: int) -> dict[int, dict[str, Any]]:
+        """What objectives noted about trials `first` to `last`; of a name noted again the latest value."""
+        found: dict[int, dict[str, Any]] = {}
+        rows = self.db.query(
+            "SELECT e.number, u.noted FROM user_attrs u JOIN evaluations e ON e.study = u.study AND e.id = u.evaluation"
+            " WHERE u.study = ? AND e.number BETWEEN ? AND ? ORDER BY e.id",
+            (study, first, last),
+        )
+        for row in rows:
+            found.setdefault(row["number"], {}).update(codec.load(row["noted"]))
+        return found
 
     def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
         rows = self.db.stream(f"SELECT * FROM trials {where}", parameters)  # noqa: S608  (fixed texts)

@@ -85,6 +85,14 @@ CREATE INDEX evaluations_by_trial ON evaluations (study, number);
 CREATE INDEX evaluations_by_asked ON evaluations (study, asked);
 CREATE INDEX evaluations_by_told ON evaluations (study, told);
 
+-- What the objective noted about trials, of those evaluations in which it did.
+CREATE TABLE user_attrs (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    evaluation  INTEGER NOT NULL,
+    noted       TEXT    NOT NULL,  -- JSON: name to value
+    PRIMARY KEY (study, evaluation)
+) STRICT, WITHOUT ROWID;
+
 -- The best trials of a study trained again with fresh seeds, and which of them won; the latest row counts.
 CREATE TABLE winners (
     study       INTEGER NOT NULL REFERENCES studies (id),
