@@ -1,4 +1,4 @@
-"""Optuna's distributions for the domains that Optuna can express; the others are refused with the reason.
+"""Optuna's distributions for the domains that Optuna can express, and back; the others are refused with the reason.
 
 Optuna's categories are told apart by plain `==`, so that 1, 1.0 and True are one, and know no order; it computes
 with integers as floats, and finds out whether a value belongs to a stepped range by dividing floats.
@@ -59,6 +59,17 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
         SpaceError: for the first hyperparameter that Optuna cannot express.
     """
     return {name: distribution(name, domain) for name, domain in space.items()}
+
+
+def domain_of(distribution: BaseDistribution) -> Domain:
+    """The domain that has the values of an Optuna distribution, with the same scale."""
+    if isinstance(distribution, FloatDistribution):
+        return Float(distribution.low, distribution.high, log=distribution.log, step=distribution.step)
+    if isinstance(distribution, IntDistribution):
+        step = None if distribution.step == 1 else distribution.step
+        return Int(distribution.low, distribution.high, log=distribution.log, step=step)
+    assert isinstance(distribution, CategoricalDistribution)
+    return Choice(distribution.choices)
 
 
 def _obstacle(domain: Domain) -> str | None:

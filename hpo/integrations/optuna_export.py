@@ -10,8 +10,8 @@ pending     WAITING
 
 Inactive hyperparameters are absent. Categories that Optuna cannot hold (lists, tuples, dicts) are their JSON text;
 where it could not tell two of them apart (1, 1.0 and True), all are. Intermediate values count from step 0. What
-Optuna has no place for is in user attributes: hpo:seed, hpo:state, hpo:epochs, hpo:seconds, hpo:value (one that is
-not finite), hpo:reason, hpo:error.
+Optuna has no place for is in user attributes, beside the objective's own: hpo:seed, hpo:state, hpo:epochs,
+hpo:seconds, hpo:value (one that is not finite), hpo:reason, hpo:error.
 
 NOTE: what Optuna computes as floats is written as floats: integers beyond 2^53 are rounded, and a step that is too
 fine for Optuna is left out.
@@ -128,7 +128,7 @@ class _Rows:
             datetime_complete=_time(ended) if state.is_finished() else None,
             params={name: self._axes[name][1](value) for name, value in trial.params.items()},
             distributions={name: self._axes[name][0] for name in trial.params},
-            user_attrs=_attributes(trial),
+            user_attrs={**trial.user_attrs, **_attributes(trial)},
             system_attrs={},
             intermediate_values=self._intermediate(trial),
         )
