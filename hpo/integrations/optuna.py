@@ -56,18 +56,14 @@ def from_optuna(objective: Any) -> "OptunaObjective":
 
 
 class OptunaObjective(FunctionObjective):
-    """See `from_optuna`.
-
-    Attributes:
-        objective: the Optuna objective.
-    """
+    """See `from_optuna`; `function` is the Optuna objective."""
 
     def __init__(self, objective: Any, direction: str | None = None, path: str | None = None) -> None:
         plain = FunctionObjective(objective, path=path)
         if plain.is_generator:
             raise UsageError(f"objective {objective!r} is a generator, expected an Optuna objective, f(trial) -> value")
         super().__init__(self._evaluate, direction=direction)
-        self.objective = objective
+        self.function = objective
         self.name, self.path = plain.name, plain.path
         self._source = plain.source()
         self._space: Space | None = None
@@ -77,7 +73,7 @@ class OptunaObjective(FunctionObjective):
         """As of any function; a decorated one is found under the name that now stands for this objective."""
         path = self.path.replace("<", "").replace(">", "")
         found = found_at(*path.split(":"))
-        known = isinstance(found, OptunaObjective) and found.objective is self.objective
+        known = isinstance(found, OptunaObjective) and found.function is self.function
         return {"function": path if known else self.path, "optuna": True}
 
     def source(self) -> str | None:
@@ -108,7 +104,7 @@ class OptunaObjective(FunctionObjective):
     def _evaluate(self, params: Mapping[str, Any], trial: LiveTrial) -> Any:
         view = SuggestingTrial(params, trial, self._space)
         try:
-            return self.objective(view)
+            return self.function(view)
         except TrialPruned:
             if trial.reports.last is None:
                 raise
@@ -294,7 +290,7 @@ def _record(objective: OptunaObjective) -> Space:
     recorder = _Recorder(LiveTrial(Job(0, 0, 0, {}, seed, 0, 1, 1)))
     try:
         with Randomness(seed).active():
-            objective.objective(recorder)
+            objective.function(recorder)
     except TrialPruned:
         pass
     except SpaceError:

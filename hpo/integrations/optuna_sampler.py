@@ -8,9 +8,12 @@ Optuna      told as
 COMPLETE    done
 PRUNED      done, with the last value reported, as Optuna counts it; without one failed
 FAIL        failed
-RUNNING     pending; trials with parameters outside the space are not told at all
+RUNNING     pending
 
-NOTE: a proposal is noted at once in its trial's system attribute "hpo:params", since Optuna stores a parameter only
+Trials that it did not propose (enqueued by the user, of another sampler) are told when they have finished, like those
+that a study already had; trials whose parameters are no configuration of the space are not told at all.
+
+NOTE: a proposal is noted at once in its trial's system attribute "hpo:proposed", since Optuna stores a parameter only
 when the objective asks for it: trials that begin side by side know of each other.
 """
 
@@ -33,8 +36,9 @@ from hpo.registry import make_searcher
 from hpo.searcher import Searcher
 from hpo.space import Space
 from hpo.trial import Outcome, Proposal, State
+from hpo.values import canonical
 
-_NOTED = "hpo:params"
+_NOTED = "hpo:proposed"
 
 
 def as_sampler(
@@ -46,7 +50,7 @@ def as_sampler(
 ) -> "SearcherSampler":
     """A sampler for `optuna.create_study` that proposes what a searcher of hpo would.
 
-    Parameters outside the space, and all parameters once the searcher has nothing left to propose, are drawn at random.
+    Parameters outside the space, and all of them when the searcher has nothing to propose, are drawn at random.
 
     Args:
         searcher: a name ("tpe"), a Searcher class or an instance.
@@ -58,8 +62,8 @@ def as_sampler(
         SpaceError: a hyperparameter that Optuna cannot express.
         MismatchError: the searcher cannot work without epochs, which Optuna has no word for.
     """
-    _, unbound = make_searcher(searcher, settings)
-    return SearcherSampler(unbound, Space(space), seed)
+    name, unbound = make_searcher(searcher, settings)
+    return SearcherSampler(name, unbound, Space(space), seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +80,18 @@ class SearcherSampler(BaseSampler):
     """See `as_sampler`; may be used by several threads, and pickled.
 
     Args:
+        name: of the searcher.
         searcher: unbound.
         space: the space.
         seed: all randomness.
     """
 
-    def __init__(self, searcher: Searcher, space: Space, seed: int) -> None:
+    def __init__(self, name: str, searcher: Searcher, space: Space, seed: int) -> None:
         searcher.bind(space, seed=seed)  # refused now rather than in the first trial
         self._distributions = {name: _distribution(name, domain) for name, domain in space.items()}
-        self._arguments = (searcher, space, seed)
+        self._arguments = (name, searcher, space, seed)
+        self._identity = canonical([name, searcher.settings(), space.to_json(), seed])
+        self._space = space
         self._searcher: Searcher | None = None
         self._direction: StudyDirection | None = None
         self._applied: list[_Event] = []
@@ -107,11 +114,13 @@ class SearcherSampler(BaseSampler):
             searcher = self._folded(study.direction, [event for other in before for event in self._events(other)])
             searcher.skip_to(trial.number)
             proposals = searcher.ask(1)
-            if not proposals:
-                return {}
-            params = dict(proposals[0].params)
-            self._applied.append(_Event(trial.number, params))
-            study._storage.set_trial_system_attr(trial._trial_id, _NOTED, params)
+            if proposals:
+                params = dict(proposals[0].params)
+                self._applied.append(_Event(trial.number, params))
+                noted: Any = {"by": self._identity, "params": params}
+                study._storage.set_trial_system_attr(trial._trial_id, _NOTED, noted)
+            else:
+                params = searcher.space.sample(searcher.rng(trial.number, "nothing proposed"))
         return {name: value for name, value in params.items() if name in search_space}
 
     def sample_independent(
@@ -119,20 +128,20 @@ class SearcherSampler(BaseSampler):
     ) -> Any:
         """A random value, the same whenever this parameter of this trial is sampled."""
         _check_single(study)
-        seed = self._arguments[2]
-        u = seeding.generator(seed, trial.number, "independent", param_name).random()
+        u = seeding.generator(self._arguments[-1], trial.number, "independent", param_name).random()
         return domain_of(param_distribution).decode(u)
 
     def _events(self, trial: FrozenTrial) -> Iterator[_Event]:
         """What a trial is to the searcher; nothing if its parameters are not a configuration of the space."""
-        space = self._arguments[1]
-        noted = trial.system_attrs.get(_NOTED, {})
-        params = {name: trial.params.get(name, noted.get(name)) for name in space if name in {**noted, **trial.params}}
+        noted: Any = trial.system_attrs.get(_NOTED, {})
+        proposed = noted["params"] if noted.get("by") == self._identity else {}
+        found = {**proposed, **trial.params}
         try:
-            params = space.validate(params)
+            params = self._space.validate({name: found[name] for name in self._space if name in found})
         except SpaceError:
             return
-        yield _Event(trial.number, params)
+        if params == proposed:
+            yield _Event(trial.number, params)
         if trial.state.is_finished():
             valued = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
             yield _Event(trial.number, params, told=True, value=trial.value if valued else None)
@@ -141,7 +150,7 @@ class SearcherSampler(BaseSampler):
         """The searcher after `events`: from where it is if it has seen a beginning of them, else from nothing."""
         seen = len(self._applied)
         if self._searcher is None or direction != self._direction or events[:seen] != self._applied:
-            searcher, space, seed = self._arguments
+            _, searcher, space, seed = self._arguments
             self._searcher = searcher.bind(space, direction=direction.name.lower(), seed=seed)
             self._direction, self._applied, seen = direction, [], 0
         for event in events[seen:]:
@@ -156,7 +165,7 @@ def _apply(searcher: Searcher, event: _Event) -> None:
         searcher.tell([Outcome(event.number, event.params, state, event.value)])
         return
     searcher.skip_to(event.number)
-    with contextlib.suppress(DataError):  # not its own: enqueued by the user, or asked for beside others
+    with contextlib.suppress(DataError):  # asked for beside others, which it now knows more of
         searcher.replay(1, [Proposal(event.params, 1)])
 
 
