@@ -107,7 +107,7 @@ class FunctionObjective(Objective):
 
             return BatchedExecutor(self)
         if execution.isolated:
-            from hpo.executors.workers import WorkersExecutor
+            from hpo.executors.workers.executor import WorkersExecutor
 
             return WorkersExecutor(self, execution)
         return super().executor(execution)

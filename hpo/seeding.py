@@ -18,9 +18,8 @@ import hashlib
 import operator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 _MASK = (1 << 64) - 1
@@ -42,6 +41,8 @@ def derive(*key: int | str) -> int:
 
 def generator(*key: int | str) -> np.random.Generator:
     """A NumPy generator that is a function of `key` alone."""
+    import numpy as np
+
     return np.random.Generator(np.random.Philox(key=_digest(key, 16)))
 
 

@@ -11,18 +11,21 @@
 A *configuration* has a value for every active hyperparameter and for no other.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from hpo.domains import Choice, Domain, Int, domain_from_json
 from hpo.errors import SpaceError, did_you_mean
 from hpo.values import UNSET, brief, canonical, plain
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_NAME = 255
 
@@ -154,6 +157,8 @@ class Space(Mapping[str, Domain]):
 
     def encode(self, params: Mapping[str, Any]) -> np.ndarray:
         """The place of a configuration in the unit cube, (D,) float64; inactive coordinates are 0.5."""
+        import numpy as np
+
         return np.array([self._domains[name].encode(params[name]) if name in params else 0.5 for name in self])
 
     def build(self, choose: Callable[[str, Domain], Any]) -> dict[str, Any]:
@@ -169,7 +174,7 @@ class Space(Mapping[str, Domain]):
         return [{"name": name, **domain.to_json()} for name, domain in self.items()]
 
     @classmethod
-    def from_json(cls, data: Iterable[Mapping[str, Any]]) -> "Space":
+    def from_json(cls, data: Iterable[Mapping[str, Any]]) -> Space:
         """The inverse of `to_json`."""
         domains: dict[str, Any] = {}
         for item in data:

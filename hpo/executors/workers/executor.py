@@ -1,0 +1,283 @@
+"""Jobs in worker processes: what one does to its process harms neither this one nor its siblings."""
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import sys
+import time
+import warnings
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from hpo.errors import LoadError, UsageError
+from hpo.execution import Execution
+from hpo.executors.base import Event, Executor
+from hpo.executors.in_process import MAX_PAUSED
+from hpo.executors.workers.child import Setup
+from hpo.executors.workers.guardian import Guardian
+from hpo.executors.workers.machine import environments
+from hpo.executors.workers.payload import pack
+from hpo.executors.workers.worker import Task, Worker
+from hpo.objective import Objective
+from hpo.text import duration
+from hpo.trial import Job, Outcome, Reason, State
+
+TERMINATE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
+CANCEL_SECONDS: Final = 1.0  # for a function that asks whether it should end
+CLOSE_SECONDS: Final = 2.0  # for `finally` blocks of paused trials
+FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
+_STARTS: Final = 10  # workers in a row that may be killed while they start
+
+
+class WorkersExecutor(Executor):
+    """Runs each job of one objective in one of several processes.
+
+    A worker is used again, unless it died, took too long or ran out of memory. A paused trial stays in the worker that
+    has it; if that is lost, the trial is trained again from its seed, uncharged.
+
+    Args:
+        objective: what the jobs train; it is sent to the workers by cloudpickle.
+        execution: how many workers, and how long and large a trial may be.
+
+    Raises:
+        UsageError: the objective cannot be sent, or the system has no such limits.
+    """
+
+    def __init__(self, objective: Objective, execution: Execution) -> None:
+        if not hasattr(os, "killpg"):
+            raise UsageError(f"worker processes need a POSIX system, found {sys.platform}: leave out workers")
+        self._objective, self._execution = objective, execution
+        self._setup = pickle.dumps(Setup(pack(objective), execution.trial_memory, execution.files))
+        self._count = execution.workers or 1
+        self._environments = environments(self._count)
+        self._cwd: Path | None = None
+        with contextlib.suppress(OSError):  # it is gone
+            self._cwd = Path.cwd()
+        self._inbox: queue.SimpleQueue[tuple[Worker, Any]] = queue.SimpleQueue()
+        self._guardian: Guardian | None = None
+        self._workers: list[Worker] = []
+        self._leaving: list[Worker] = []  # to which nothing more is given
+        self._waiting: deque[Task] = deque()
+        self._homes: OrderedDict[tuple[int, int], Worker] = OrderedDict()  # of paused trials, by study and number
+        self._finishing = False
+        self._failed_starts = 0
+
+    @property
+    def busy(self) -> bool:
+        """See `Executor.busy`."""
+        return bool(self._waiting) or any(worker.task or worker.queue for worker in self._workers)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """See `Executor.submit`."""
+        for job in jobs:
+            task = Task(job, self._objective.restarts)
+            home = self._homes.pop((job.study, job.number), None)
+            (self._waiting if home is None else home.queue).append(task)
+        self._hand_out()
+
+    def wait(self, timeout: float) -> list[Event]:
+        """See `Executor.wait`; returns as soon as an evaluation has ended."""
+        deadline = time.monotonic() + timeout
+        events: list[Event] = []
+        self._tend()
+        while self.busy and not any(isinstance(event, Outcome) for _, event in events):
+            untils = [worker.until for worker in self._workers + self._leaving if worker.until is not None]
+            left = min(deadline, *untils) - time.monotonic() if untils else deadline - time.monotonic()
+            with contextlib.suppress(queue.Empty):
+                events += self._note(*self._inbox.get(timeout=max(0.0, left)))
+                while True:
+                    events += self._note(*self._inbox.get_nowait())
+            self._tend()
+            if time.monotonic() >= deadline:
+                break
+        return events
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """See `Executor.cancel`; a function that does not ask whether it should end is killed after a moment."""
+        dropped = {(job.study, job.evaluation) for job in jobs}
+
+        def kept(tasks: deque[Task]) -> deque[Task]:
+            return deque(task for task in tasks if (task.job.study, task.job.evaluation) not in dropped)
+
+        self._waiting = kept(self._waiting)
+        for worker in self._workers:
+            worker.queue = kept(worker.queue)
+            if worker.task is not None and (worker.task.job.study, worker.task.job.evaluation) in dropped:
+                worker.cancel(CANCEL_SECONDS)
+
+    def finish(self) -> float:
+        """See `Executor.finish`."""
+        self._finishing = True
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.queue.clear()
+        return FINISH_SECONDS if self.busy else 0.0
+
+    def release(self, study: int, keep: Callable[[int], bool]) -> None:
+        """See `Executor.release`."""
+        for key in [key for key in self._homes if key[0] == study and not keep(key[1])]:
+            self._homes.pop(key).forgotten.append(key)
+
+    def close(self) -> None:
+        """End all workers: those that train nothing may run the `finally` blocks of their paused trials first."""
+        workers, self._workers, self._leaving = self._workers + self._leaving, [], []
+        self._waiting.clear()
+        self._homes.clear()
+        try:
+            for worker in workers:
+                worker.stop()
+            deadline = time.monotonic() + CLOSE_SECONDS
+            for worker in workers:
+                worker.close(max(0.0, deadline - time.monotonic()))
+        finally:
+            if self._guardian is not None:  # which ends those that are left
+                self._guardian.close()
+                self._guardian = None
+
+    # -- handing out
+
+    def _tend(self) -> None:
+        """Lose patience where it is time, and give everyone work."""
+        now = time.monotonic()
+        for worker in self._workers + self._leaving:
+            if worker.until is None or now < worker.until:
+                continue
+            if worker.task is not None and not worker.overdue:
+                worker.overdue, worker.until = True, now + TERMINATE_SECONDS
+                worker.terminate()
+            else:
+                worker.until = None
+                worker.kill()
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if worker.idle and (tasks := worker.queue or self._waiting):
+                worker.run(tasks.popleft(), self._execution.trial_timeout)
+        starting = sum(not worker.ready for worker in self._workers)
+        while len(self._workers) < self._count and starting < len(self._waiting):
+            try:
+                self._start()
+            except OSError as error:  # of a system at its limits
+                if not self._workers:
+                    raise UsageError(f"no worker process can be started ({error}): end others, or use fewer") from error
+                self._count = len(self._workers)
+                warnings.warn(f"only {self._count} worker processes can be started ({error})", stacklevel=2)
+            starting += 1
+
+    def _start(self) -> None:
+        if self._guardian is None:
+            self._guardian = Guardian()
+        slot = min(set(range(self._count)) - {worker.slot for worker in self._workers})
+        env = self._environments[slot]
+        worker = Worker(self._setup, self._inbox, slot=slot, cwd=self._cwd, env=env, guardian=self._guardian)
+        self._workers.append(worker)
+
+    # -- what comes back
+
+    def _note(self, worker: Worker, message: Any) -> list[Event]:
+        if message is None:
+            return self._bury(worker)
+        content, log = message
+        if content == "ready":
+            worker.ready, self._failed_starts = True, 0
+            return []
+        kind, ticket, found = content
+        task = worker.task
+        if task is None or ticket != worker.ticket:
+            if kind == "end":  # of what was cancelled
+                self._free(worker)
+            return []
+        if kind != "end":
+            events = task.progress(found) if kind == "progress" else task.reports(found)
+            return [(task.job, event) for event in events]
+        return self._end(worker, task, found, log)
+
+    def _end(self, worker: Worker, task: Task, outcome: Outcome, log: str) -> list[Event]:
+        if worker.overdue:  # it ended in the last moment
+            outcome = self._timed_out(task)
+        if (
+            self._free(worker, spoilt=outcome.reason == Reason.OOM)
+            and outcome.state == State.DONE
+            and self._pauses(task.job)
+        ):
+            self._homes[task.job.study, task.job.number] = worker
+            if len(self._homes) > MAX_PAUSED:
+                key, home = self._homes.popitem(last=False)
+                home.forgotten.append(key)
+        if outcome.reason == Reason.OOM and self._again(task):
+            return []
+        return [(task.job, replace(outcome, params=task.job.params, attempts=task.attempts, log=log))]
+
+    def _pauses(self, job: Job) -> bool:
+        return job.target < job.epochs and not self._objective.restarts
+
+    def _free(self, worker: Worker, spoilt: bool = False) -> bool:
+        """Its job has ended: whether `worker` stays."""
+        worker.free()
+        if not (spoilt or worker.overdue or self._execution.fresh):
+            return True
+        self._dismiss(worker)
+        if spoilt or worker.overdue:
+            worker.kill()
+        else:
+            worker.stop()
+            worker.until = time.monotonic() + CLOSE_SECONDS
+        return False
+
+    def _again(self, task: Task) -> bool:
+        """Whether the task is tried once more: what earlier trials have left in a process may have been the reason."""
+        if task.attempts > self._execution.retries:
+            return False
+        if not self._finishing:
+            self._waiting.appendleft(task)
+        return True
+
+    def _timed_out(self, task: Task) -> Outcome:
+        assert self._execution.trial_timeout is not None
+        return task.stop(Reason.TIMEOUT, f"it took longer than {duration(self._execution.trial_timeout)}")
+
+    def _dismiss(self, worker: Worker) -> None:
+        """Give `worker` nothing more; what waits for it begins anew elsewhere."""
+        self._workers.remove(worker)
+        self._leaving.append(worker)
+        self._waiting.extendleft(reversed(worker.queue))
+        worker.queue.clear()
+        self._homes = OrderedDict((key, home) for key, home in self._homes.items() if home is not worker)
+
+    def _bury(self, worker: Worker) -> list[Event]:
+        """A worker has ended."""
+        if worker in self._workers:
+            self._dismiss(worker)
+        self._leaving.remove(worker)
+        worker.close()
+        task, log = worker.task, worker.log.text()
+        if not worker.ready:
+            self._check_start(worker, log)
+        if task is None or (not worker.overdue and self._again(task)):
+            return []
+        outcome = self._timed_out(task) if worker.overdue else task.stop(Reason.died(worker.code), _death(worker))
+        return [(task.job, replace(outcome, attempts=task.attempts, log=log))]
+
+    def _check_start(self, worker: Worker, log: str) -> None:
+        self._failed_starts += 1
+        if worker.code >= 0 or self._failed_starts >= _STARTS:
+            advice = "; trial_memory may be too small for what it imports" if self._execution.trial_memory else ""
+            what = f"a worker process for objective {self._objective.name!r} could not start"
+            raise LoadError(f"{what}: {_death(worker)}{advice}\n{log}")
+
+
+def _death(worker: Worker) -> str:
+    if worker.severed:
+        return "its process closed the pipes to hpo, and was killed"
+    if worker.code >= 0:
+        return f"its process ended itself with exit code {worker.code}"
+    number = -worker.code
+    name = signal.Signals(number).name if number in set(signal.Signals) else "unknown"
+    cause = ", likely out of memory" if number == signal.SIGKILL else ""
+    return f"its process was killed by signal {number} ({name}){cause}"

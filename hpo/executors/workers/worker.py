@@ -1,0 +1,255 @@
+"""A worker as the pool sees it: its process, what it runs, when to lose patience with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from hpo.errors import UsageError
+from hpo.executors import frames
+from hpo.executors.ending import Evaluation
+from hpo.executors.process import Process
+from hpo.executors.workers.guardian import Guardian
+from hpo.executors.workers.log import Log
+from hpo.live_trial import Reports
+from hpo.objective import Step
+from hpo.trial import Job, Outcome, Progress
+
+_CHUNK: Final = 1 << 16  # bytes read at once
+_PIPE: Final = 1 << 20  # bytes that a pipe may hold at most
+_DYING: Final = 1000  # milliseconds from the end of its pipes to its own
+_PROGRAM: Final = "import sys; sys.path[:] = {path!r}; from hpo.executors.workers.child import main; main()"
+
+
+class Task:
+    """A job on its way to an outcome.
+
+    Args:
+        job: the job.
+        restarts: whether the objective is charged all epochs at each evaluation.
+
+    Attributes:
+        attempts: how often it was begun.
+        evaluation: what is known of the present attempt.
+    """
+
+    def __init__(self, job: Job, restarts: bool) -> None:
+        self.job = job
+        self.attempts = 0
+        self._restarts = restarts
+
+    def begin(self) -> None:
+        """Another attempt."""
+        self.attempts += 1
+        self._reports = Reports()
+        self.evaluation = Evaluation(self.job, None, self._restarts, self._reports)
+        self._began = time.monotonic()
+
+    def progress(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> list[Progress]:
+        """Take note of epochs that a generator has come to."""
+        found = []
+        for epoch, metrics in points:
+            event = self.evaluation.record(Step(epoch, metrics.get("value", 0.0), metrics))
+            if isinstance(event, Progress):
+                found.append(event)
+        return found
+
+    def reports(self, points: Iterable[tuple[int, float]]) -> list[Progress]:
+        """Take note of what a function has reported."""
+        before = max(self._reports.reached, self.job.start)
+        value = 0.0
+        for step, value in points:
+            with contextlib.suppress(UsageError):  # the worker has thinned them in another way
+                self._reports.add(step, value)
+        epoch = self._reports.reached
+        return [Progress(self.job, epoch, {"value": value})] if before < epoch < self.job.target else []
+
+    def stop(self, reason: str, error: str) -> Outcome:
+        """The outcome if it was ended from outside."""
+        self.evaluation.seconds = time.monotonic() - self._began
+        return self.evaluation.stop(reason, error)
+
+
+class Worker(Process):
+    """One process of the pool.
+
+    Args:
+        setup: a pickled `child.Setup`.
+        inbox: see `Process`; each message comes with what was printed until then.
+        slot: its place in the pool.
+        cwd: its working directory.
+        env: its environment.
+        guardian: is told of it.
+
+    Attributes:
+        slot: its place in the pool, which says what GPU it has.
+        task: what it runs; None: nothing that is still wanted.
+        ticket: of the latest job it was given.
+        occupied: whether a job is under way there, wanted or not.
+        queue: trials paused in it that are to go on.
+        forgotten: paused trials that it may let go of.
+        until: when it is to be ended, more and more firmly, by the monotonic clock; None: not.
+        overdue: whether its trial took too long.
+        log: what was printed since the last job ended.
+        severed: whether it lived on without its pipes: a trial has closed them.
+    """
+
+    def __init__(
+        self,
+        setup: bytes,
+        inbox: queue.SimpleQueue[Any],
+        *,
+        slot: int,
+        cwd: Path | None,
+        env: Mapping[str, str],
+        guardian: Guardian,
+    ) -> None:
+        self.slot = slot
+        self.task: Task | None = None
+        self.ticket = 0
+        self.occupied = False
+        self.queue: deque[Task] = deque()
+        self.forgotten: list[tuple[int, int]] = []
+        self.until: float | None = None
+        self.overdue = False
+        self.log = Log()
+        self.severed = False
+        self._guardian = guardian
+        self._dead = False
+        self._poll = select.poll()
+        self._watched: int | None = None  # descriptor that tells of the end of the process
+        super().__init__(_PROGRAM.format(path=sys.path), setup, inbox, cwd=cwd, env=env, stderr=subprocess.PIPE)
+        guardian.add(self.pid)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may be given a job."""
+        return self.ready and not self.occupied
+
+    @property
+    def pid(self) -> int:
+        """Number of its process and of its group."""
+        return self._process.pid
+
+    @property
+    def code(self) -> int:
+        """How its process ended, as `subprocess` counts."""
+        return self._process.returncode
+
+    def run(self, task: Task, timeout: float | None) -> None:
+        """Begin with `task`, which must end within `timeout` seconds."""
+        task.begin()
+        self.task, self.occupied, self.ticket = task, True, self.ticket + 1
+        forgotten, self.forgotten = self.forgotten, []
+        self.send(("run", self.ticket, task.job, forgotten))
+        self.until = None if timeout is None else time.monotonic() + timeout
+
+    def cancel(self, grace: float) -> None:
+        """Nothing more is wanted of its task: it has `grace` seconds to end."""
+        self.task = None
+        if not self.overdue:
+            self.until = time.monotonic() + grace
+            self.send(("cancel", self.ticket))
+
+    def free(self) -> None:
+        """Its job has ended."""
+        self.task, self.occupied, self.until = None, False, None
+
+    def terminate(self) -> None:
+        """Ask it to end, and what it has started."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it, and what it has started, at once."""
+        self._signal(signal.SIGKILL)
+
+    def close(self, patience: float = 0.0) -> None:
+        """See `Process.close`; what it has started ends too."""
+        self.stop()
+        if patience > 0:
+            self._reader.join(patience)
+        self.kill()  # its number is its own until it is waited for
+        self._guardian.remove(self.pid)
+        super().close()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        if self._watched is not None:
+            os.close(self._watched)
+            self._watched = None
+
+    def _signal(self, number: int) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, number)
+
+    # -- in the thread that reads
+
+    def _read(self, setup: bytes) -> None:
+        assert self._process.stderr is not None
+        self._output = self._process.stderr.fileno()
+        os.set_blocking(self._output, False)
+        self._poll.register(self._output, select.POLLIN)
+        self._poll.register(self._answers.fileno(), select.POLLIN)
+        if hasattr(os, "pidfd_open"):  # a process that it has forked may hold its pipes
+            with contextlib.suppress(OSError):
+                self._watched = os.pidfd_open(self.pid)
+                self._poll.register(self._watched, select.POLLIN)
+        super()._read(setup)
+
+    def _receive(self) -> Any:
+        try:
+            while not self._dead:
+                ready = {number for number, _ in self._poll.poll()}
+                if self._output in ready and not self._take_output():
+                    self._poll.unregister(self._output)
+                if self._answers.fileno() in ready:
+                    return self._with_log(frames.receive(self._answers))
+                if self._watched in ready:
+                    self._dead = True
+                    os.set_blocking(self._answers.fileno(), False)
+            return self._with_log(frames.receive(self._answers))
+        except EOFError:
+            self._await_end()
+            raise
+
+    def _take_output(self) -> bool:
+        """Read what there is; False at its end."""
+        try:
+            content = os.read(self._output, _CHUNK)
+        except BlockingIOError:
+            return True
+        self.log.add(content)
+        return bool(content)
+
+    def _take_all_output(self) -> None:
+        taken = 0  # somebody may go on writing: what was there when we were told fits into the pipe
+        with contextlib.suppress(BlockingIOError):
+            while taken < _PIPE and (content := os.read(self._output, _CHUNK)):
+                self.log.add(content)
+                taken += len(content)
+
+    def _with_log(self, message: Any) -> tuple[Any, str]:
+        if message != "ready" and message[0] != "end":
+            return message, ""
+        self._take_all_output()
+        text = self.log.text()
+        self.log.clear()
+        return message, text
+
+    def _await_end(self) -> None:
+        """Its pipe has ended: so does it, now or by force."""
+        if not self._dead and self._watched is not None:
+            end = select.poll()
+            end.register(self._watched, select.POLLIN)
+            self.severed = not end.poll(_DYING)
+        self._take_all_output()
