@@ -1,0 +1,39 @@
+"""`hpo export --to optuna URL`."""
+
+import optuna
+import pytest
+
+from hpo.optuna_space import quiet
+
+
+def names(url):
+    with quiet():
+        return optuna.study.get_all_study_names(url)
+
+
+def test_export_to_optuna_says_what_it_wrote(squares):
+    first = squares("export", "squares", "--to", "optuna", "sqlite:///out.db")
+    assert (first.code, first.err) == (0, "")
+    assert first.out == "study squares in sqlite:///out.db: 12 trials new, 0 brought up to date\n"
+    assert names("sqlite:///out.db") == ["squares"]
+    squares("resume", "squares", "--trials", 14, "--quiet")
+    again = squares("export", "squares", "--to", "optuna", "sqlite:///out.db")
+    assert again.out == "study squares in sqlite:///out.db: 2 trials new, 0 brought up to date\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--to", "optuna"], 2, "requires 2 arguments"),
+        (["--to", "optun", "x"], 2, "no such kind of store: did you mean 'optuna'?"),
+        (["--to", "optuna", "out.db"], 2, "expected a URL such as sqlite:///out.db"),
+        (["--to", "optuna", "sqlite:///no/out.db"], 73, "no folder 'no'; make it first"),
+        (["--to", "optuna", "sqlite:///hpo.db"], 2, "'hpo.db' is a store of hpo"),
+        (["--to", "optuna", "sqlite:///out.db", "--format", "csv"], 2, "give either --format"),
+    ],
+)
+def test_export_to_the_wrong_place_says_what_is_wrong(squares, arguments, code, message):
+    found = squares("export", "squares", *arguments)
+    assert (found.code, found.out) == (code, "")
+    assert message in found.err
+    assert found.err.count("\n") == 1
