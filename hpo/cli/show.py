@@ -33,7 +33,7 @@ def command(study: str | None, trial: int | None, top: int, code: bool, store: s
         one = found.trial(trial)
         if as_json:
             extra = {"reason": one.reason, "seconds": one.seconds, "health": one.health, "curve": one.curve}
-            render.emit_json(trial_data(one) | extra | {"info": one.info})
+            render.emit_json(trial_data(one) | extra | {"info": one.info, "user_attrs": one.user_attrs})
         else:
             print_trial(one, found)
         return

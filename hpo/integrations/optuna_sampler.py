@@ -95,6 +95,8 @@ class SearcherSampler(BaseSampler):
         self._searcher: Searcher | None = None
         self._direction: StudyDirection | None = None
         self._applied: list[_Event] = []
+        self._finished: dict[int, tuple[_Event, ...]] = {}
+        self._study: tuple[Any, int] | None = None  # whose trials those are
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -111,7 +113,10 @@ class SearcherSampler(BaseSampler):
         _check_single(study)
         with self._lock:
             before = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
-            searcher = self._folded(study.direction, [event for other in before for event in self._events(other)])
+            if self._study != (place := (study._storage, study._study_id)):
+                self._study, self._finished = place, {}
+            events = [event for other in before for event in self._events(other)]
+            searcher = self._folded(study.direction, events)
             searcher.skip_to(trial.number)
             proposals = searcher.ask(1)
             if proposals:
@@ -131,8 +136,16 @@ class SearcherSampler(BaseSampler):
         u = seeding.generator(self._arguments[-1], trial.number, "independent", param_name).random()
         return domain_of(param_distribution).decode(u)
 
-    def _events(self, trial: FrozenTrial) -> Iterator[_Event]:
+    def _events(self, trial: FrozenTrial) -> tuple[_Event, ...]:
         """What a trial is to the searcher; nothing if its parameters are not a configuration of the space."""
+        if trial.number in self._finished:
+            return self._finished[trial.number]
+        events = tuple(self._read(trial))
+        if trial.state.is_finished():
+            self._finished[trial.number] = events  # which never changes again
+        return events
+
+    def _read(self, trial: FrozenTrial) -> Iterator[_Event]:
         noted: Any = trial.system_attrs.get(_NOTED, {})
         proposed = noted["params"] if noted.get("by") == self._identity else {}
         found = {**proposed, **trial.params}
@@ -152,7 +165,8 @@ class SearcherSampler(BaseSampler):
         if self._searcher is None or direction != self._direction or events[:seen] != self._applied:
             _, searcher, space, seed = self._arguments
             self._searcher = searcher.bind(space, direction=direction.name.lower(), seed=seed)
-            self._direction, self._applied, seen = direction, [], 0
+            self._direction, seen = direction, 0
+        self._applied = events[:seen]  # these very objects: the next comparison is quick
         for event in events[seen:]:
             _apply(self._searcher, event)
             self._applied.append(event)

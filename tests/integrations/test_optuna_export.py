@@ -74,7 +74,7 @@ def halving(make):
 
 def read(url, name="s"):
     with quiet():
-        storage = optuna.storages.RDBStorage(url)
+        storage = optuna.storages.RDBStorage(url, skip_compatibility_check=True, skip_table_creation=True)
         study = optuna.load_study(study_name=name, storage=storage)
         trials = study.get_trials()
         found = (study.direction.name, study.user_attrs, trials)

@@ -157,6 +157,14 @@ def test_trials_side_by_side_differ():
     assert len({str(trial.params) for trial in study.trials}) == 24
 
 
+def test_one_sampler_serves_one_study_after_another():
+    sampler = as_sampler("tpe", SPACE, seed=3)
+    for _ in range(2):
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(objective, n_trials=13)
+        assert [trial.params for trial in study.trials] == [trial.params for trial in sampled("tpe", 13).trials]
+
+
 def test_a_used_up_space_goes_on_at_random():
     study = optuna.create_study(sampler=as_sampler("grid", {"x": Int(0, 3)}))
     study.optimize(lambda trial: trial.suggest_int("x", 0, 3), n_trials=8)
