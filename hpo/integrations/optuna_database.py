@@ -19,8 +19,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from sqlalchemy.orm import Session
 
-from hpo.errors import CannotCreateError, ConflictError, DataError, StorageError, UsageError
+from hpo.errors import CannotCreateError, ConflictError, DataError, LockedError, StorageError, UsageError
 from hpo.optuna_space import quiet
+from hpo.store.database import BUSY_SECONDS
 from hpo.store.schema import APPLICATION_ID
 from hpo.text import headline
 from hpo.values import brief
@@ -162,7 +163,8 @@ def opened(url: str, study: str, direction: str, mark: Mapping[str, Any], avoid:
 
 def _storage(url: str, name: str) -> RDBStorage:
     try:
-        return RDBStorage(url)
+        wait = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith("sqlite") else {}
+        return RDBStorage(url, engine_kwargs=wait)
     except ImportError as error:
         raise UsageError(f"database {name}: its driver is not installed: {error}") from error
     except RuntimeError as error:  # about the version of the schema
@@ -218,6 +220,8 @@ def _errors(name: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.OperationalError as error:
+        if "locked" in str(error.orig):
+            raise LockedError(f"database {name} is in use by another program: try again later") from error
         raise StorageError(f"database {name}: {error.orig}") from error
     except (sa.exc.SQLAlchemyError, StorageInternalError) as error:
         raise DataError(f"database {name} is none of Optuna's: {headline(str(error))}") from error

@@ -74,6 +74,7 @@ def export(study: StoredStudy, url: str) -> Exported:
         CannotCreateError: the file cannot be created there.
         ConflictError: another study has this name in that database.
         DataError: the file is no database, or one of another version of Optuna.
+        LockedError: another program does not let go of the database.
         StorageError: the database cannot be read or written.
     """
     identity = canonical([study.created_ms, study.spec.to_json()])

@@ -1,5 +1,6 @@
 """Studies in Optuna databases, read back by Optuna, field by field."""
 
+import concurrent.futures
 import json
 import math
 
@@ -191,6 +192,17 @@ def test_several_studies_share_a_database(make, url):
     for study in studies:
         assert export(study, url).new == 9
     assert [len(read(url, name)[2]) for name in ("a", "b")] == [9, 9]
+
+
+def test_exports_side_by_side_double_nothing(make, url):
+    study = make(lambda p: p["x"], {"x": Float(0, 1)}, 30, searcher="random")
+    first = search(lambda p: 0.0, {"x": Float(0, 1)}, trials=1, direction="minimize", name="first",
+                   store=study.path, progress=False)  # fmt: skip
+    export(first, url)  # makes the tables
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: export(load_study("s", study.path), url), range(4)))
+    assert sorted(one.new for one in done) == [0, 0, 0, 30]
+    assert [trial.number for trial in read(url)[2]] == list(range(30))
 
 
 def test_another_study_of_this_name_is_refused(make, url, tmp_path):
