@@ -31,7 +31,7 @@ TERMINATE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
 CANCEL_SECONDS: Final = 1.0  # for a function that asks whether it should end
 CLOSE_SECONDS: Final = 2.0  # for `finally` blocks of paused trials
 FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
-_STARTS: Final = 10  # workers in a row that may be killed while they start
+_STARTS: Final = 20  # workers in a row that may be killed while they start
 
 
 class WorkersExecutor(Executor):
@@ -49,8 +49,9 @@ class WorkersExecutor(Executor):
     """
 
     def __init__(self, objective: Objective, execution: Execution) -> None:
-        if not hasattr(os, "killpg"):
-            raise UsageError(f"worker processes need a POSIX system, found {sys.platform}: leave out workers")
+        if not hasattr(os, "killpg") or not sys.executable:
+            found = f"{sys.platform}, interpreter {sys.executable!r}"
+            raise UsageError(f"worker processes need a POSIX system and its Python, found {found}: leave out workers")
         self._objective, self._execution = objective, execution
         self._setup = pickle.dumps(Setup(pack(objective), execution.trial_memory, execution.files))
         self._count = execution.workers or 1
@@ -101,13 +102,15 @@ class WorkersExecutor(Executor):
         """See `Executor.cancel`; a function that does not ask whether it should end is killed after a moment."""
         dropped = {(job.study, job.evaluation) for job in jobs}
 
-        def kept(tasks: deque[Task]) -> deque[Task]:
-            return deque(task for task in tasks if (task.job.study, task.job.evaluation) not in dropped)
+        def gone(task: Task) -> bool:
+            return (task.job.study, task.job.evaluation) in dropped
 
-        self._waiting = kept(self._waiting)
+        self._waiting = deque(task for task in self._waiting if not gone(task))
         for worker in self._workers:
-            worker.queue = kept(worker.queue)
-            if worker.task is not None and (worker.task.job.study, worker.task.job.evaluation) in dropped:
+            for task in filter(gone, worker.queue):
+                self._homes[task.job.study, task.job.number] = worker  # it is still paused there
+            worker.queue = deque(task for task in worker.queue if not gone(task))
+            if worker.task is not None and gone(worker.task):
                 worker.cancel(CANCEL_SECONDS)
 
     def finish(self) -> float:
