@@ -8,7 +8,7 @@
     trial.set_user_attr             stored with the trial
 
 NOTE: a TrialPruned that should_prune() did not ask for ends the trial, too, with its last reported value; its user
-attribute "hpo:pruned" is the last step then. Optuna's own samplers would count such a trial out.
+attribute "hpo:pruned" is the last step then.
 """
 
 import copy
