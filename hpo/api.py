@@ -3,17 +3,29 @@
 import contextlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from hpo.callbacks import Callback, Telling, check_callbacks
 from hpo.driver import Driver
 from hpo.environment import changed, environment
 from hpo.errors import ConflictError, Interrupt, UsageError
+from hpo.execution import DEFAULT, Execution
+from hpo.executors.choose import make_executor
 from hpo.loop import Ending, run
 from hpo.objective import Objective
 from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
 from hpo.progress import Display
-from hpo.resolve import DEFAULT_OBJECTIVE, MAX_TRIALS, objective_by_name, resolve_objective, seconds, whole
+from hpo.resolve import (
+    DEFAULT_OBJECTIVE,
+    MAX_TRIALS,
+    make_execution,
+    objective_by_name,
+    resolve_objective,
+    seconds,
+    whole,
+)
 from hpo.searcher import Searcher
 from hpo.signals import SIGINT_EXIT, ending_by_signal
 from hpo.space import Space
@@ -46,6 +58,14 @@ def search(
     task: str | None = None,
     metric: str | None = None,
     folds: int | None = None,
+    workers: int | None = None,
+    trial_timeout: float | str | None = None,
+    trial_memory: int | str | None = None,
+    retries: int = 1,
+    fresh: bool = False,
+    executor: Any = None,
+    free_running: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Study:
     """Search for the best hyperparameters; every trial is stored, and an interrupted search can be resumed.
 
@@ -72,6 +92,16 @@ def search(
         task: "classification" or "regression"; None: as the target looks.
         metric: what is optimised; None: accuracy, of a regression rmse.
         folds: of cross-validation; None: one validation part.
+        workers: processes that run trials of a function side by side, or threads that train the shared objective;
+            None: a function runs in this process, the shared objective on all cores.
+        trial_timeout: that one evaluation of a function may take, in seconds or as a text such as "10m".
+        trial_memory: that the process of a trial may take, in bytes or as a text such as "2GiB".
+        retries: how often an evaluation begins again whose process died or ran out of memory.
+        fresh: whether every evaluation of a function gets a process of its own.
+        executor: a `dask.distributed.Client`, or the address of a scheduler: trials run on its workers.
+        free_running: propose anew as soon as a trial has ended, told in the order in which they end, rather than in
+            rounds of `batch`: no worker waits where durations are uneven, but another run gives other trials.
+        callbacks: are told of every evaluation that ended; see `hpo.callbacks`.
 
     Returns:
         The study.
@@ -87,17 +117,22 @@ def search(
         setting, name = next(iter(told)), brief(objective)
         raise UsageError(f"{setting} is for the shared objective: leave it out, or leave out objective={name}")
     found = resolve_objective(objective_by_name(DEFAULT_OBJECTIVE, told) if told else objective, direction)
+    execution = make_execution(workers, trial_timeout, trial_memory, retries, fresh, executor)
+    found.check_execution(execution)
     plan = Plan(
         objective=found,
-        spec=specify(found, space, searcher, epochs=epochs, seed=seed, batch=batch),
+        spec=specify(found, space, searcher, epochs=epochs, seed=seed, batch=batch, free_running=free_running),
         trials=trials,
         initial=initial,
         name=name,
     )
     limit = seconds(timeout)
+    check_callbacks(callbacks)
     study = open_study(plan, store)
     if trials != 0:
-        run_study(study, found, trials=trials, timeout=limit, progress=progress)
+        run_study(
+            study, found, trials=trials, timeout=limit, progress=progress, execution=execution, callbacks=callbacks
+        )
     return study
 
 
@@ -153,9 +188,13 @@ def run_study(
     trials: int | None,
     timeout: float | str | None,
     progress: bool | Literal["each"],
+    execution: Execution = DEFAULT,
+    callbacks: Sequence[Callback] = (),
 ) -> Ending:
     """Drive a study to its budget; the objective must be the study's own."""
     study.check_objective(objective)
+    objective.check_execution(execution)
+    check_callbacks(callbacks)
     limit = seconds(timeout)
     store = study.writable_store()
     store.db.check()
@@ -167,12 +206,13 @@ def run_study(
         cleanup.callback(store.close)
         driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.numerics())
         cleanup.callback(driver.close)
-        executor = objective.executor()
+        executor = make_executor(objective, replace(execution, files=store.files))
         cleanup.callback(executor.close)
         cleanup.callback(display.close)
+        watcher = Telling(display, callbacks, study) if callbacks else display
         try:
-            display.begin(driver, objective)
-            ending = run([driver], executor, display, stop, limit)
+            display.begin(driver, objective, execution)
+            ending = run([driver], executor, watcher, stop, limit)
         except Interrupt:
             display.end(driver, Ending.STOPPED)
             raise

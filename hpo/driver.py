@@ -38,6 +38,7 @@ class Driver:
         self.spec = StudySpec.from_json(row.spec)
         self.trials = trials
         self._restarts = restarts
+        self._in_vain = False  # the last ask brought nothing, and nothing was told since
         self._lock = locked(store, row)
         try:
             store.begin_run(row.id, trials, environment(device))
@@ -69,9 +70,17 @@ class Driver:
         """Jobs of the open round that have not ended; after a restart they run again."""
         return list(self._jobs.values())
 
-    def ask(self, n: int | None = None) -> list[Job]:
-        """Begin a round: its jobs, stored as begun; none when the budget is spent or nothing can be proposed."""
-        n = self.spec.batch if n is None else n
+    def next_jobs(self) -> list[Job]:
+        """A new round if none is open; free-running, as many as have ended. Stored as begun; may be none."""
+        wanted = self.spec.batch - len(self._jobs) if self.spec.free_running or not self._jobs else 0
+        if wanted <= 0 or (self._in_vain and self._jobs):
+            return []
+        jobs = self.ask(wanted)
+        self._in_vain = not jobs
+        return jobs
+
+    def ask(self, n: int) -> list[Job]:
+        """Up to `n` jobs, stored as begun; none when the budget is spent or nothing can be proposed."""
         enqueued = self._ask_enqueued(n)
         if enqueued:
             return self._begin(0, enqueued)
@@ -89,9 +98,10 @@ class Driver:
     def record(self, outcomes: Sequence[Outcome], *, tell_at_once: bool = False) -> None:
         """Store outcomes, in one transaction.
 
-        The searcher is told when the round is complete, so that the order of arrival changes nothing; by hand
-        there are no rounds, and it is told at once.
+        The searcher is told when the round is complete, so that the order of arrival changes nothing; by hand and
+        free-running there are no rounds, and it is told at once.
         """
+        tell_at_once = tell_at_once or self.spec.free_running
         for outcome in outcomes:
             self._outcomes[outcome.evaluation] = outcome
             del self._jobs[outcome.evaluation]
@@ -99,6 +109,7 @@ class Driver:
         self.store.record(self.study, outcomes, self.spec.trial_epochs, told)
         self.charged += sum(outcome.charged for outcome in outcomes)
         if told:
+            self._in_vain = False
             self.searcher.tell([self._outcomes.pop(evaluation) for evaluation in told])
 
     def cancel(self) -> None:

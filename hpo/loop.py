@@ -1,7 +1,8 @@
 """The loop: drives any number of studies side by side through one executor.
 
 A round belongs to one study, and studies never wait for each other: whichever has no open round is asked
-again, and jobs of all of them are under way together.
+again, and jobs of all of them are under way together. A free-running study has no rounds: it is asked again as soon as
+one of its jobs has ended.
 """
 
 import time
@@ -40,6 +41,7 @@ def run(
 ) -> Ending:
     """Run studies until their budgets are spent, the time is up or a stop is requested.
 
+    After a request to stop nothing new begins, and the executor says how long what is under way may take to end.
     Whatever is under way at the end is cancelled, also when an exception leaves: it runs again on resume.
 
     Args:
@@ -51,17 +53,17 @@ def run(
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     by_study = {driver.study: driver for driver in drivers}
-    going = list(drivers)
+    going: list[Driver] = list(drivers)
+    stops_at: float | None = None  # once a stop was requested
     try:
         for driver in drivers:
             executor.submit(driver.outstanding)
         while True:
-            for driver in going:
-                if not driver.outstanding:
-                    executor.submit(driver.ask())
+            for driver in going if stops_at is None else ():
+                executor.submit(driver.next_jobs())
             going = [driver for driver in going if driver.outstanding]  # the others are complete: not asked again
             if not going:
-                return Ending.COMPLETE
+                return Ending.COMPLETE if stops_at is None else Ending.STOPPED
             arrived: dict[int, list[Outcome]] = {}
             for job, event in executor.wait(WAIT_SECONDS):
                 if isinstance(event, Outcome):
@@ -72,7 +74,9 @@ def run(
                 by_study[study].record(outcomes)
                 executor.release(study, by_study[study].searcher.may_continue)
                 watcher.outcomes(by_study[study], outcomes)
-            if stop.requested:
+            if stop.requested and stops_at is None:
+                stops_at = time.monotonic() + executor.finish()
+            if stops_at is not None and (time.monotonic() >= stops_at or not executor.busy):
                 return Ending.STOPPED
             if deadline is not None and time.monotonic() >= deadline:
                 return Ending.TIMEOUT

@@ -49,6 +49,7 @@ def specify(
     seed: int,
     batch: int | None,
     settings: Mapping[str, Any] | None = None,
+    free_running: bool = False,
 ) -> StudySpec:
     """The validated specification of a study; everything that cannot work together is refused here."""
     seed = whole("seed", seed, 0, MAX_SEED)
@@ -71,6 +72,7 @@ def specify(
         seed=seed,
         batch=bound.default_batch if batch is None else batch,
         epochs=epochs,
+        free_running=free_running,
     )
 
 

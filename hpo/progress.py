@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpo.driver import Driver
+from hpo.execution import Execution
 from hpo.loop import Ending
 from hpo.objective import Objective
 from hpo.store import default_path
@@ -49,7 +50,7 @@ class Display:
         except OSError:  # nobody reads any more: the run itself goes on
             self._enabled = False
 
-    def begin(self, driver: Driver, objective: Objective) -> None:
+    def begin(self, driver: Driver, objective: Objective, execution: Execution) -> None:
         """Show what was found and how it goes on."""
         spec = driver.spec
         self._sign = 1.0 if spec.direction == "maximize" else -1.0
@@ -73,8 +74,13 @@ class Display:
         advice = "" if (text := objective.advice()) is None else f" ({text})"
         self.note(
             f"study {driver.name}: {found}; {self._done(driver)}; batch {spec.batch} ({why}); "
-            f"device {objective.numerics()}{advice}; store {driver.store.path}"
+            f"device {objective.numerics()}{advice}; {_where(execution)}store {driver.store.path}"
         )
+        if execution.workers is not None and execution.workers > spec.batch:
+            self.note(
+                f"a batch of {spec.batch} keeps {spec.batch} of {execution.workers} workers busy: a new study with a "
+                f"batch of {execution.workers} or more would use them all"
+            )
         for notice in objective.notices():
             self.note(notice)
         self._tenths = self._tenth(driver)
@@ -161,6 +167,13 @@ class Display:
         rate = trained / seconds if seconds > 0 else 0.0
         parts += [f"best {best}", f"{rate:.3g} trials/s", f"{self._failed} failed"]
         return ", ".join(parts)
+
+
+def _where(execution: Execution) -> str:
+    """Where trials run, if not in this process."""
+    if execution.cluster is not None:
+        return "on a Dask cluster; "
+    return "" if execution.workers is None else f"workers {execution.workers}; "
 
 
 def _trial_line(outcome: Outcome) -> str:

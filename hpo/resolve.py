@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.errors import LoadError, NotFoundError, UsageError, did_you_mean
+from hpo.execution import Execution
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.registry import import_object, load
@@ -16,6 +17,9 @@ from hpo.values import brief, plain
 DEFAULT_OBJECTIVE = "simplenn"
 MAX_TRIALS = 10**9
 MAX_SECONDS = 1e10  # three centuries
+MAX_WORKERS = 1024  # processes on one machine
+MAX_RETRIES = 100
+MIN_MEMORY = 64 * 2**20  # bytes: an interpreter alone needs a part of it
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -99,7 +103,47 @@ def objective_by_name(name: str, settings: Mapping[str, Any]) -> Objective:
     return objective
 
 
-def seconds(timeout: float | str | None) -> float | None:
+def make_execution(
+    workers: int | None = None,
+    trial_timeout: float | str | None = None,
+    trial_memory: int | str | None = None,
+    retries: int = 1,
+    fresh: bool = False,
+    executor: Any = None,
+) -> Execution:
+    """How trials are run, from what users write; see `Execution` and `hpo.api.search`."""
+    if executor is not None and not isinstance(executor, str) and not hasattr(executor, "scheduler_info"):
+        raise UsageError(
+            f"executor is {brief(executor)} ({type(executor).__name__}), expected a dask.distributed.Client, or the "
+            "address of a scheduler such as 'tcp://127.0.0.1:8786'"
+        )
+    return Execution(
+        workers=None if workers is None else whole("workers", workers, 1, MAX_WORKERS),
+        trial_timeout=seconds(trial_timeout, "trial_timeout"),
+        trial_memory=_bytes("trial_memory", trial_memory),
+        retries=whole("retries", retries, 0, MAX_RETRIES),
+        fresh=fresh,
+        cluster=executor,
+    )
+
+
+def _bytes(name: str, memory: int | str | None) -> int | None:
+    """An amount of memory in bytes, from a number of them or a text such as "512MiB", "2GiB", "2GB"."""
+    if memory is None:
+        return None
+    value, given = 0.0, plain(memory)
+    if isinstance(given, int) and not isinstance(given, bool):
+        value = float(min(given, 2**63))
+    elif isinstance(given, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", given, re.I)):
+        value = float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " ")
+    if not MIN_MEMORY <= value < 2**63:
+        raise UsageError(
+            f"{name} is {brief(memory)}, expected at least {MIN_MEMORY} bytes, or a text like '512MiB', '2GiB', '2GB'"
+        )
+    return int(value)
+
+
+def seconds(timeout: float | str | None, name: str = "timeout") -> float | None:
     """A duration in seconds, from a number or a text such as "90s", "10m", "2h", "1d"."""
     if timeout is None:
         return None
@@ -110,7 +154,7 @@ def seconds(timeout: float | str | None) -> float | None:
         value = float(match[1]) * _UNITS[match[2]]
     if not 0 < value <= MAX_SECONDS:
         found = brief(timeout)
-        raise UsageError(f"timeout is {found}, expected a positive number of seconds, or like '90s', '10m', '2h'")
+        raise UsageError(f"{name} is {found}, expected a positive number of seconds, or like '90s', '10m', '2h'")
     return value
 
 

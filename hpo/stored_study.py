@@ -88,6 +88,14 @@ class StoredStudy:
         """
         return self._store.trial(self._id, operator.index(number))
 
+    def log(self, number: int) -> str:
+        """What a trial printed; empty unless it ran in a worker process and printed something.
+
+        Raises:
+            NotFoundError: there is no such trial.
+        """
+        return self._store.log(self._id, self.trial(number).number)
+
     def page(self, first: int, count: int) -> list[Trial]:
         """Up to `count` trials from number `first` on."""
         return self._store.trials(self._id, first, count)

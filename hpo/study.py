@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ from hpo.errors import ConflictError, NoResultError, UsageError
 from hpo.executors.ending import Spent, succeeded
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
-from hpo.resolve import resolve_objective, stored_objective
+from hpo.resolve import make_execution, resolve_objective, stored_objective
 from hpo.store import Store
 from hpo.store.reader import StudyRow
 from hpo.stored_study import StoredStudy
@@ -21,6 +21,7 @@ from hpo.trial import Job, Outcome, Trial
 from hpo.values import as_value, canonical
 
 if TYPE_CHECKING:
+    from hpo.callbacks import Callback
     from hpo.comparison.replay import Replay
     from hpo.comparison.winner import Winner
 
@@ -47,6 +48,14 @@ class Study(StoredStudy):
         timeout: float | str | None = None,
         device: str | None = None,
         progress: bool | Literal["each"] = True,
+        *,
+        workers: int | None = None,
+        trial_timeout: float | str | None = None,
+        trial_memory: int | str | None = None,
+        retries: int = 1,
+        fresh: bool = False,
+        executor: Any = None,
+        callbacks: Sequence[Callback] = (),
     ) -> Study:
         """Go on to a budget of `trials` full trainings in all.
 
@@ -57,6 +66,13 @@ class Study(StoredStudy):
             timeout: seconds of wall clock, or a text such as "2h".
             device: of the shared objective: "auto", "cpu", "cuda" or "mps"; None: as it comes.
             progress: whether to show it on stderr; "each": with a line for every trial.
+            workers: see `hpo.search`, as for all that follow: how trials are run changes none of them.
+            trial_timeout: see there.
+            trial_memory: see there.
+            retries: see there.
+            fresh: see there.
+            executor: see there.
+            callbacks: see there.
 
         Raises:
             LoadError: the objective cannot be imported.
@@ -70,7 +86,10 @@ class Study(StoredStudy):
         if device is not None:
             found = found.on_device(device)
         self._objective = found  # the winner is checked where the trials trained
-        run_study(self, found, trials=trials, timeout=timeout, progress=progress)
+        execution = make_execution(workers, trial_timeout, trial_memory, retries, fresh, executor)
+        run_study(
+            self, found, trials=trials, timeout=timeout, progress=progress, execution=execution, callbacks=callbacks
+        )
         return self
 
     def winner(self, objective: Objective | None = None, progress: bool = True) -> Winner:

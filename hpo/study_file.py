@@ -4,6 +4,7 @@ question = "Does momentum help?"                # shown by `hpo studies`, and so
 expect = "Most at small learning rates."
 trials = 50                                    # budget in full trainings
 epochs = 30                                    # the most that one trial trains
+free_running = false                           # true: propose as trials end, rather than in rounds
 searcher = "tpe"                               # or a table: {name = "halving", eta = 2}
 
 [objective]                                    # or a text: "module:function", with direction above
@@ -53,12 +54,13 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "epochs": int,
     "seed": int,
     "batch": int,
+    "free_running": bool,
     "direction": str,
     "name": str,
     "override": dict,
 }
 SETTABLE = [key for key in KEYS if key != "override"]
-_EXPECTED = {str: "text", int: "an integer", dict: "a table", _NAMED: "a name or a table"}
+_EXPECTED = {str: "text", int: "an integer", bool: "true or false", dict: "a table", _NAMED: "a name or a table"}
 
 
 def shipped() -> dict[str, dict[str, Any]]:
@@ -143,6 +145,7 @@ def _plan(
         epochs=table.get("epochs"),
         seed=table.get("seed", 0),
         batch=table.get("batch"),
+        free_running=table.get("free_running", False),
     )
     return Plan(objective, spec, table.get("trials", DEFAULT_TRIALS), name=table.get("name"), label=label)
 
@@ -221,7 +224,7 @@ def _check(table: Mapping[str, Any], inside: str = "") -> None:
     for key, value in table.items():
         if key not in KEYS or (inside and key == "override"):
             raise UsageError(f"unknown key {brief(inside + key)}: {did_you_mean(key, SETTABLE if inside else KEYS)}")
-        if isinstance(value, bool) or not isinstance(value, KEYS[key]):
+        if not isinstance(value, KEYS[key]) or (isinstance(value, bool) and KEYS[key] is not bool):
             raise UsageError(f"{inside}{key} is {brief(value)}, expected {_EXPECTED[KEYS[key]]}")
 
 

@@ -26,6 +26,8 @@ class StudySpec:
         seed: all randomness of the study.
         batch: proposals a round.
         epochs: the most that one trial trains; None for an objective without epochs.
+        free_running: whether the searcher is told in order of arrival, and proposes anew for each that ended; else in
+            rounds of `batch`, whose trials do not depend on which ends first.
     """
 
     objective: Mapping[str, Any]
@@ -36,6 +38,7 @@ class StudySpec:
     seed: int
     batch: int
     epochs: int | None
+    free_running: bool = False
 
     @property
     def trial_epochs(self) -> int:

@@ -18,6 +18,11 @@ def printable(text: object) -> str:
     return "".join(repr(c)[1:-1] if c not in "\n\t" and unicodedata.category(c) in _UNSEEN else c for c in str(text))
 
 
+def overwritten(text: str) -> str:
+    """What is left of a text in which carriage returns went back to write lines again, as progress bars do."""
+    return "\n".join(line.removesuffix("\r").rpartition("\r")[2] for line in text.split("\n"))
+
+
 def value_text(value: object) -> str:
     """A hyperparameter's value in one line."""
     return number(value) if isinstance(value, float) else printable(value).replace("\n", "\\n").replace("\t", "\\t")

@@ -141,6 +141,7 @@ class Trial:
         info: why the searcher proposed it.
         health: what tells whether training went well at the last epoch trained, name to value; empty where the
             objective does not say.
+        attempts: how often its hardest evaluation was begun: more than once if a process that ran it died.
         user_attrs: what the objective noted about it, name to JSON.
     """
 
@@ -157,6 +158,7 @@ class Trial:
     error: str | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     health: Mapping[str, float] = field(default_factory=dict)
+    attempts: int = 1
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -59,7 +59,7 @@ class Shuffled(Executor):
 
     @property
     def busy(self):
-        return bool(self._ended or self._inner.busy)
+        return self._inner.busy or bool(self._ended)
 
     def submit(self, jobs):
         self._inner.submit(jobs)
@@ -95,9 +95,9 @@ def drive(store, objective, monkeypatch):
     monkeypatch.setattr("hpo.driver.environment", lambda device: {})  # looks at every installed package
     drivers = []
 
-    def make(searcher, name=None, trials=TRIALS, batch=4):
+    def make(searcher, name=None, trials=TRIALS, batch=4, free_running=False):
         kind, made = make_searcher(searcher)
-        spec = StudySpec(objective.describe(), SPACE, kind, made.settings(), "maximize", 3, batch, EPOCHS)
+        spec = StudySpec(objective.describe(), SPACE, kind, made.settings(), "maximize", 3, batch, EPOCHS, free_running)
         row = store.create_study(name or searcher, spec.to_json(), trials=trials, source=None, if_taken="return")
         drivers.append(Driver(store, row, trials=trials))
         return drivers[-1]
@@ -160,9 +160,9 @@ def test_a_complete_study_is_not_asked_again(drive, objective, monkeypatch):
     asked = []
     ask = Driver.ask
 
-    def counted(driver):
+    def counted(driver, n):
         asked.append(driver.name)
-        return ask(driver)
+        return ask(driver, n)
 
     monkeypatch.setattr(Driver, "ask", counted)
     run([drive("random", "short", 4), drive("random", "long", 40)], InProcessExecutor(objective), Silent(), Stop())
@@ -282,3 +282,67 @@ def test_search_goes_on_where_a_smaller_budget_ended(tmp_path):
     found = [[(t.number, t.params, t.seed, t.state, repr(t.value)) for t in study.trials] for study in (parts, whole)]
     assert found[0][:8] == found[1][:8]
     assert parts.epochs_spent <= parts.budget == 16 * EPOCHS
+
+
+class Patient(InProcessExecutor):
+    """Lets what is under way end; drops what waits."""
+
+    def finish(self):
+        self._waiting.clear()
+        return 1e9
+
+
+def test_a_stop_lets_what_is_under_way_end_where_the_executor_says_so(drive, store, objective, monkeypatch):
+    one_at_a_time(monkeypatch)
+    driver, stop = drive("random"), Stop()
+
+    class Stopping(Silent):
+        def progress(self, driver, event):
+            stop.requested = True
+
+    assert run([driver], Patient(objective), Stopping(), stop) is Ending.STOPPED
+    assert store.counts(driver.study) == {"done": 1, "cancelled": 3}
+    driver.close()
+    run([drive("random")], InProcessExecutor(objective), Silent(), Stop())
+    assert trials(store, "random") == alone(drive, store, objective, "random")
+
+
+@pytest.mark.parametrize("searcher", SEARCHERS)
+def test_a_free_running_study_always_has_its_batch_under_way(drive, store, objective, searcher):
+    driver = drive(searcher, free_running=True)
+    under_way = []
+
+    class Counting(Shuffled):
+        def wait(self, timeout):
+            under_way.append(len(driver.outstanding))
+            return super().wait(timeout)
+
+    assert run([driver], Counting(objective, 1), Silent(), Stop()) is Ending.COMPLETE
+    assert driver.charged <= driver.budget
+    assert driver.searcher.exhausted or driver.charged > driver.budget - EPOCHS
+    if searcher in ("random", "tpe"):  # those that propose while results are outstanding
+        full = driver.budget // EPOCHS - driver.spec.batch  # trials that can still be replaced
+        assert under_way[: full // driver.spec.batch] == [4] * (full // driver.spec.batch)
+
+
+@pytest.mark.parametrize("searcher", SEARCHERS)
+def test_a_free_running_study_goes_on_from_the_order_that_was_stored(drive, store, objective, searcher, monkeypatch):
+    """What the searcher was told, in which order, decides what it proposes next."""
+    one_at_a_time(monkeypatch)
+    driver, stop = drive(searcher, free_running=True), Stop()
+    run([driver], Shuffled(objective, 2), Watching(6, lambda: setattr(stop, "requested", True)), stop)
+    assert [event.kind for event in store.history(driver.study)].count("told") > 1
+    driver.close()
+    again, twin = drive(searcher, free_running=True), drive(searcher, "twin", free_running=True)
+    events = list(store.history(again.study))
+    for event in events:  # the same events, by hand
+        if event.kind == "asked":
+            assert [job.params for job in twin.ask(event.n)] == [proposal.params for proposal in event.proposals]
+        else:
+            jobs = {job.evaluation: job for job in twin.outstanding}
+            assert all(outcome.evaluation in jobs for outcome in event.outcomes)
+            twin.record(event.outcomes)
+    assert [job.params for job in again.outstanding] == [job.params for job in twin.outstanding]
+    room = again.spec.batch - len(again.outstanding)
+    assert [job.params for job in again.next_jobs()] == [job.params for job in twin.next_jobs()]
+    assert room > 0

@@ -267,6 +267,7 @@ def test_every_key_says_what_it_expects():
     assert {study_file._EXPECTED[kind] for kind in study_file.KEYS.values()} == {
         "text",
         "an integer",
+        "true or false",
         "a table",
         "a name or a table",
     }

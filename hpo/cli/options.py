@@ -33,9 +33,25 @@ def running(function: F) -> F:
             "--device", help="auto, cpu, cuda or mps: where trials train [default: auto, a GPU if there is one]."
         ),
         click.option("--timeout", help="Wall clock of this run: 90s, 10m, 2h."),
+        click.option("--dask", metavar="ADDRESS", help="Run trials on a Dask cluster, e.g. tcp://scheduler:8786."),
+        click.option("--fresh", is_flag=True, help="A process of its own for every evaluation of a function."),
+        click.option(
+            "--retries", type=int, default=1, show_default=True, help="New tries for a trial whose process died."
+        ),
+        click.option("--trial-memory", help="That the process of a trial may take: 512MiB, 2GiB."),
+        click.option("--trial-timeout", help="That one evaluation of a function may take: 90s, 10m, 2h."),
+        click.option(
+            "--workers", type=int, help="Processes for a function [default: none], threads for a SimpleNN [all cores]."
+        ),
     ):
         function = option(function)
     return function
+
+
+def running_arguments(flags: dict[str, Any]) -> dict[str, Any]:
+    """Those of `running` that say how trials are run, taken out of `flags`, as `Study.resume` calls them."""
+    names = ("workers", "trial_timeout", "trial_memory", "retries", "fresh")
+    return {name: flags.pop(name) for name in names} | {"executor": flags.pop("dask")}
 
 
 def results_only() -> contextlib.redirect_stdout[TextIO]:

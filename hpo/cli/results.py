@@ -133,6 +133,7 @@ def study_data(study: Study, rows: int) -> dict[str, Any]:
         "seed": spec.seed,
         "batch": spec.batch,
         "epochs": spec.epochs,
+        "free_running": spec.free_running,
         "budget": study.budget,
         "epochs_spent": study.epochs_spent,
         "states": study.counts(),
@@ -155,7 +156,7 @@ def print_study(data: Mapping[str, Any]) -> None:
             "searcher": data["searcher"]["name"] + (f" ({settings})" if settings else ""),
             "direction": data["direction"],
             "seed": data["seed"],
-            "batch": data["batch"],
+            "batch": f"{data['batch']}, told in order of arrival" if data["free_running"] else data["batch"],
             "spent": f"{data['epochs_spent']} of {data['budget'] if data['budget'] is not None else 'unlimited'}"
             + (" epochs" if data["epochs"] else " trials"),
             "states": ", ".join(f"{count} {state}" for state, count in sorted(data["states"].items())) or "no trials",
@@ -195,6 +196,7 @@ def print_trial(trial: Trial, study: Study) -> None:
             "epochs": trial.epochs,
             "seconds": duration(trial.seconds),
             "seed": trial.seed,
+            **({"attempts": trial.attempts} if trial.attempts > 1 else {}),
             **({"health": params_text(trial.health)} if trial.health else {}),
             **({"noted": params_text(trial.user_attrs)} if trial.user_attrs else {}),
             **({"proposed": ", ".join(f"{k}={v}" for k, v in trial.info.items())} if trial.info else {}),
@@ -203,8 +205,9 @@ def print_trial(trial: Trial, study: Study) -> None:
     render.line()
     render.facts({f"  {name}": value for name, value in trial.params.items()})
     if trial.curve:
-        names = list(trial.curve)
-        render.table(["epoch", *names], [[i, *row] for i, row in enumerate(zip(*trial.curve.values(), strict=True), 1)])
+        curve = dict(trial.curve)
+        epochs = [int(step) + 1 for step in curve.pop("step", range(max(map(len, curve.values()))))]
+        render.table(["epoch", *curve], list(zip(epochs, *curve.values(), strict=True)))
     if trial.error:
         render.line()
         render.line(trial.error.rstrip())

@@ -1,5 +1,7 @@
 """`hpo resume`: go on."""
 
+from typing import Any
+
 import click
 
 from hpo.cli import options, render
@@ -20,6 +22,7 @@ def command(
     quiet: bool,
     verbose: bool,
     as_json: bool,
+    **flags: Any,
 ) -> None:
     """Go on with STUDY (default: the latest) to its budget, or to the new total of --trials."""
     from hpo.cli.results import best_data, check_winner, print_best
@@ -27,7 +30,8 @@ def command(
 
     found = load_study(study, store)
     with options.results_only():
-        found.resume(trials=trials, timeout=timeout, device=device, progress="each" if verbose else not quiet)
+        how = options.running_arguments(flags)
+        found.resume(trials=trials, timeout=timeout, device=device, progress="each" if verbose else not quiet, **how)
         check_winner(found, quiet)
         data = best_data(found)
     render.emit_json(data) if as_json else print_best(data)

@@ -29,6 +29,7 @@ from hpo.training.objective_keys import KEYS
 @click.option("--direction", help="maximize or minimize; needed for a function.")
 @click.option("--name", help="Name of the study; an existing one goes on [default: a new name].")
 @click.option("--batch", type=int, help="Proposals a round [default: the searcher's].")
+@click.option("--free-running", is_flag=True, default=None, help="Propose as trials end, rather than in rounds.")
 @click.option("--init-from", help="A saved model (`hpo best --save`) whose weights every trial starts from.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change any key of the study; repeatable.")
 @options.store
@@ -52,10 +53,11 @@ def command(
     """
     from hpo.api import open_study, run_study
     from hpo.cli.results import best_data, check_winner, print_best, print_study, study_data
-    from hpo.resolve import seconds
+    from hpo.resolve import make_execution, seconds
     from hpo.study_file import read_plan
 
     seconds(timeout)  # refused before there is a study
+    execution = make_execution(**options.running_arguments(flags))
     ignored = [name.strip() for names in ignore for name in names.split(",") if name.strip()]
     given = {"ignore": ignored or None} | {key: flags.pop(key) for key in KEYS if key in flags}
     flags["objective"] = {key: value for key, value in given.items() if value is not None}
@@ -63,6 +65,7 @@ def command(
         plan = read_plan(study, searcher=flags.pop("searcher"), changes=changes, flags=flags)
         if device is not None:
             plan = replace(plan, objective=plan.objective.on_device(device))
+        plan.objective.check_execution(execution)
         opened = open_study(plan, store)
     if plan.trials == 0:
         created = study_data(opened, 0)
@@ -70,7 +73,7 @@ def command(
         return
     with options.results_only():
         progress: Any = "each" if verbose else not quiet
-        run_study(opened, plan.objective, trials=plan.trials, timeout=timeout, progress=progress)
+        run_study(opened, plan.objective, trials=plan.trials, timeout=timeout, progress=progress, execution=execution)
         check_winner(opened, quiet)
         data = best_data(opened)
     render.emit_json(data) if as_json else print_best(data)

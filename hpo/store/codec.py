@@ -8,7 +8,7 @@ from typing import Any
 from hpo.errors import DataError
 from hpo.values import tag, untag
 
-MAX_ERROR = 64_000  # bytes kept of a traceback, in UTF-8
+MAX_TEXT = 64_000  # bytes kept of a traceback or log, in UTF-8
 
 
 def split(value: float | None) -> tuple[float | None, str | None]:
@@ -81,13 +81,13 @@ def load_curve(text: str) -> dict[str, list[float]]:
     return {name: [float(value) for value in values] for name, values in load(text).items()}
 
 
-def cut(error: str | None) -> str | None:
-    """An error text of bounded size: the beginning and the end, which names the exception."""
-    if error is None:
+def cut(text: str | None) -> str | None:
+    """A text of bounded size: the beginning and the end, which of a traceback names the exception."""
+    if text is None:
         return None
-    data = error.encode(errors="backslashreplace")  # half a surrogate pair is no UTF-8, which SQLite wants
-    if len(data) <= MAX_ERROR:
+    data = text.encode(errors="backslashreplace")  # half a surrogate pair is no UTF-8, which SQLite wants
+    if len(data) <= MAX_TEXT:
         return data.decode()
-    half = (MAX_ERROR - 100) // 2  # 100: for the line between
+    half = (MAX_TEXT - 100) // 2  # 100: for the line between
     begin, end = (part.decode(errors="ignore") for part in (data[:half], data[-half:]))
     return f"{begin}\n... {len(data) - 2 * half} bytes left out ...\n{end}"

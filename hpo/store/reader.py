@@ -227,7 +227,8 @@ class Reader:
         if not trials:
             return []
         rows = self.db.stream(
-            "SELECT number, state, target, curve, health, error, info FROM evaluations INDEXED BY evaluations_by_trial"
+            "SELECT number, state, target, curve, health, attempts, error, info"
+            " FROM evaluations INDEXED BY evaluations_by_trial"
             " WHERE study = ? AND number BETWEEN ? AND ? ORDER BY number, id",
             (study, trials[0].number, trials[-1].number),
         )
@@ -248,6 +249,16 @@ class Reader:
         )
         health = {row["number"]: row["health"] for row in rows}  # the latest counts
         return [replace(trial, health=codec.load_floats(health.get(trial.number, "{}"))) for trial in trials]
+
+    def log(self, study: int, number: int) -> str:
+        """What a trial printed, its evaluations one after another; empty where nothing was caught."""
+        rows = self.db.query(
+            "SELECT log FROM evaluations e INDEXED BY evaluations_by_trial"
+            " JOIN logs l ON l.study = e.study AND l.evaluation = e.id"
+            " WHERE e.study = ? AND e.number = ? ORDER BY e.id",
+            (study, number),
+        )
+        return "".join(row["log"] for row in rows)
 
     def last_target(self, study: int, number: int) -> int | None:
         """The epoch that a trial's latest ended evaluation trained to; None if none has ended."""
@@ -321,6 +332,7 @@ def _outcome(row: Row, params: Mapping[str, Any]) -> Outcome:
         row["error"],
         row["id"],
         codec.load_floats(row["health"]),
+        row["attempts"],
     )
 
 
@@ -340,4 +352,5 @@ def _with_details(trial: Trial, rows: Sequence[Row]) -> Trial:
         error=rows[-1]["error"],
         info=codec.load(rows[0]["info"]),
         health=codec.load_floats(health),
+        attempts=max(row["attempts"] for row in rows),
     )

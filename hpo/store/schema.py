@@ -1,9 +1,9 @@
 """The schema of a store: the comments are its data dictionary."""
 
 APPLICATION_ID = 0x48504F41  # "HPOA", in the file's header: says that the file is ours
-# user_version; 1: first schema; 2: winners, which test data was used, health of trials. Until 1.0 another version is
-# refused; migrations start with 1.0.
-VERSION = 2
+# user_version; 1: first schema; 2: winners, which test data was used, health of trials; 3: attempts, logs, what objectives
+# noted. Until 1.0 another version is refused; migrations start with 1.0.
+VERSION = 3
 
 SCHEMA = """
 -- One search: what is optimised, over which space, by which searcher.
@@ -49,7 +49,7 @@ CREATE TABLE trials (
     value       REAL,              -- metric at the last epoch; NULL: none, or NaN (SQLite has no NaN)
     value_kind  TEXT    CHECK (value_kind IN ('finite', 'nan', 'inf', '-inf')),  -- NULL: there is no value
     seconds     REAL    NOT NULL,
-    reason      TEXT,              -- of a failure: exception, non_finite, oom
+    reason      TEXT,              -- of a failure: exception, non_finite, oom, timeout, killed(SIGNAL), exit(CODE)
     PRIMARY KEY (study, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -77,6 +77,7 @@ CREATE TABLE evaluations (
     error       TEXT,              -- traceback or explanation of a failure, at most 64 kB
     curve       TEXT    NOT NULL,  -- JSON: metric to its values after each epoch newly trained; 'nan', 'inf', '-inf'
     health      TEXT    NOT NULL,  -- JSON: what tells whether training went well, name to value; {} where unknown
+    attempts    INTEGER NOT NULL,  -- how often it was begun: more than once if a process that ran it died
     ended_ms    INTEGER,
     PRIMARY KEY (study, id)
 ) STRICT, WITHOUT ROWID;
@@ -84,6 +85,14 @@ CREATE TABLE evaluations (
 CREATE INDEX evaluations_by_trial ON evaluations (study, number);
 CREATE INDEX evaluations_by_asked ON evaluations (study, asked);
 CREATE INDEX evaluations_by_told ON evaluations (study, told);
+
+-- What evaluations printed, of those that ran in processes of their own and printed something.
+CREATE TABLE logs (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    evaluation  INTEGER NOT NULL,
+    log         TEXT    NOT NULL,  -- at most 64 kB: of more the beginning and the end
+    PRIMARY KEY (study, evaluation)
+) STRICT, WITHOUT ROWID;
 
 -- What the objective noted about trials, of those evaluations in which it did.
 CREATE TABLE user_attrs (

@@ -121,6 +121,11 @@ class Store(Reader):
         file = self.db.file
         return DriverLock(file.with_name(f"{file.name}-study-{study}.lock"))
 
+    @property
+    def files(self) -> Path:
+        """Folder for what trials keep on disk, beside the store; made when the first of them needs it."""
+        return self.db.file.with_name(f"{self.db.file.name}-files").absolute()
+
     # -- writing: one transaction each
 
     def start(self, study: int, n: int, proposals: Sequence[Proposal], seed: int, epochs: int) -> list[Job]:
@@ -150,7 +155,8 @@ class Store(Reader):
                     _set_state(db, study, trial, State.RUNNING)
                 db.execute(
                     "INSERT INTO evaluations (study, id, number, asked, start, target, info, state, epochs, charged,"
-                    " seconds, curve, health) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 0, 0.0, '{}', '{}')",
+                    " seconds, curve, health, attempts)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 0, 0.0, '{}', '{}', 1)",
                     (study, evaluation, trial, seq, start, target, codec.dump(proposal.info), start),
                 )
                 key = trial_seed(seed, trial)
@@ -172,7 +178,8 @@ class Store(Reader):
                 value, kind = codec.split(outcome.value)
                 db.execute(
                     "UPDATE evaluations SET state = ?, epochs = ?, charged = ?, value = ?, value_kind = ?, seconds = ?,"
-                    " reason = ?, error = ?, curve = ?, health = ?, ended_ms = ? WHERE study = ? AND id = ?",
+                    " reason = ?, error = ?, curve = ?, health = ?, attempts = ?, ended_ms = ?"
+                    " WHERE study = ? AND id = ?",
                     (
                         outcome.state,
                         outcome.epochs,
@@ -184,11 +191,15 @@ class Store(Reader):
                         codec.cut(outcome.error),
                         codec.dump_curve(outcome.curve),
                         codec.dump_floats(outcome.health),
+                        outcome.attempts,
                         now_ms(),
                         study,
                         outcome.evaluation,
                     ),
                 )
+                if outcome.log:
+                    log = (study, outcome.evaluation, codec.cut(outcome.log))
+                    db.execute("INSERT INTO logs VALUES (?, ?, ?)", log)
                 if outcome.user_attrs:
                     noted = (study, outcome.evaluation, codec.dump(outcome.user_attrs))
                     db.execute("INSERT INTO user_attrs VALUES (?, ?, ?)", noted)

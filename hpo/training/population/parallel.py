@@ -132,7 +132,7 @@ class ParallelExecutor(Executor):
     @property
     def busy(self) -> bool:
         """See `Executor.busy`."""
-        return bool(self._local.busy or self._pending or any(trainer.works for trainer in self._trainers))
+        return bool(self._pending or self._local.busy or any(trainer.works for trainer in self._trainers))
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
