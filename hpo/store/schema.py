@@ -1,8 +1,8 @@
 """The schema of a store: the comments are its data dictionary."""
 
 APPLICATION_ID = 0x48504F41  # "HPOA", in the file's header: says that the file is ours
-# user_version; 1: first schema; 2: winners, which test data was used, health of trials; 3: attempts, logs, what objectives
-# noted. Until 1.0 another version is refused; migrations start with 1.0.
+# user_version; 1: first schema; 2: winners, which test data was used, health of trials; 3: attempts, logs, user_attrs.
+# Until 1.0 another version is refused; migrations start with 1.0.
 VERSION = 3
 
 SCHEMA = """

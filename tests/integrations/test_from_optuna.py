@@ -9,8 +9,7 @@ from integrations import optuna_objectives
 import hpo
 from hpo import Choice, Float, Int, from_optuna, load_study, search
 from hpo.errors import ConflictError, SpaceError, UsageError
-from hpo.execution import Execution
-from hpo.trial import Job, State
+from hpo.trial import State
 
 X = {"x": Float(0, 1)}
 
@@ -260,17 +259,12 @@ def test_a_name_in_a_module_runs_and_resumes(tmp_path):
 
 
 def test_trials_in_worker_processes_are_the_same(run):
-    study = run(optuna_objectives.wrapped, optuna_objectives.space, trials=3)
-    objective = from_optuna(optuna_objectives.objective)
-    objective.check_space(study.spec.space)
-    executor = objective.executor(Execution(workers=1))
-    executor.submit([Job(1, t.number, t.number, dict(t.params), t.seed, 0, 1, 1) for t in study.trials])
-    outcomes = []
-    while executor.busy:
-        outcomes += [event for _, event in executor.wait(1.0) if isinstance(event, hpo.Outcome)]
-    executor.close()
-    stored = [(trial.value, trial.curve, trial.user_attrs) for trial in study.trials]
-    assert [(o.value, dict(o.curve), dict(o.user_attrs)) for o in sorted(outcomes, key=lambda o: o.number)] == stored
+    here, there = (
+        run(optuna_objectives.wrapped, optuna_objectives.space, searcher="halving", epochs=9, name=name, **more)
+        for name, more in (("here", {}), ("there", {"workers": 1}))
+    )
+    facts = [[(t.params, t.value, t.curve, t.user_attrs) for t in study.trials] for study in (here, there)]
+    assert facts[0] == facts[1]
 
 
 def test_what_is_no_objective_is_refused():
