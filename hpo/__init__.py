@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpo.estimators import SimpleNNClassifier as SimpleNNClassifier
     from hpo.estimators import SimpleNNRegressor as SimpleNNRegressor
     from hpo.function_objective import FunctionObjective as FunctionObjective
+    from hpo.integrations.optuna import from_optuna as from_optuna
     from hpo.live_trial import LiveTrial as LiveTrial
     from hpo.objective import Objective as Objective
     from hpo.search_cv import HPOSearchCV as HPOSearchCV
@@ -51,6 +52,7 @@ _HOME = {
     "Study": "hpo.study",
     "Trial": "hpo.trial",
     "create_study": "hpo.api",
+    "from_optuna": "hpo.integrations.optuna",
     "load_model": "hpo.training.saved",
     "load_study": "hpo.study",
     "search": "hpo.api",

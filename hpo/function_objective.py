@@ -79,7 +79,7 @@ class FunctionObjective(Objective):
         self.restarts = self.has_epochs and not self.is_generator
         self.name = getattr(inner, "__name__", type(inner).__name__).strip("<>")
         module, name = getattr(inner, "__module__", "?"), getattr(inner, "__qualname__", type(inner).__qualname__)
-        if _found_at(module, name) is function:
+        if found_at(module, name) is function:
             self.path = f"{module}:{name}"
         else:  # what stands there is another function, the one that was wrapped or bound: importing it would be wrong
             self.path = path or f"{module}:{name if '<' in name else f'<{name}>'}"
@@ -201,7 +201,8 @@ def _is(function: Any, kind: Callable[[Any], bool]) -> bool:
     return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004  (of a callable object)
 
 
-def _found_at(module: str, name: str) -> Any:
+def found_at(module: str, name: str) -> Any:
+    """What an imported module has under a dotted name; None where there is nothing."""
     try:
         return operator.attrgetter(name)(sys.modules[module])
     except (KeyError, AttributeError):

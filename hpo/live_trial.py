@@ -9,7 +9,7 @@ from typing import Any
 
 from hpo.errors import UsageError
 from hpo.trial import Job
-from hpo.values import as_value, brief
+from hpo.values import MAX_DEPTH, as_value, brief, not_json, plain
 
 MAX_POINTS = 1000  # of a curve; of more reports every second, fourth, ... one is kept
 MAX_STEP = 2**53  # a curve holds floats
@@ -24,11 +24,13 @@ class Reports:
     Attributes:
         last: step and value of the latest report; None before the first.
         reached: steps that were trained: one more than the greatest that was reported.
+        user_attrs: what else was noted, name to JSON.
     """
 
     def __init__(self) -> None:
         self.last: tuple[int, float] | None = None
         self.reached = 0
+        self.user_attrs: dict[str, Any] = {}
         self._points: dict[int, tuple[int, float]] = {}
         self._width = 1
 
@@ -143,9 +145,38 @@ class LiveTrial:
         if self.reports.add(whole, number):
             self._told(whole, number)
 
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Note something about the trial, stored with it: `trial.set_user_attr("parameters", 1234)`.
+
+        Args:
+            key: its name.
+            value: None, bool, number, text, NumPy's of these, or lists and dicts of them; a float that is not finite is
+                noted as the text nan, inf or -inf.
+
+        Raises:
+            TypeError: anything else.
+        """
+        found = _finite(plain(value))
+        if not isinstance(key, str) or not_json(key) is not None:
+            raise TypeError(f"trial {self.number}: the name of a user attribute is {brief(key)}, expected text")
+        if (reason := not_json(found)) is not None:
+            raise TypeError(f"trial {self.number}: user attribute {brief(key)}: {brief(value)} {reason}")
+        self.reports.user_attrs[key] = found
+
     def should_prune(self) -> bool:
         """Whether to end now: the evaluation's epochs are trained, or it is given up."""
         if self._job.epochs > 1 and self.reports.reached >= self._job.target:
             return True
         self.interrupted = self._cancelled()
         return self.interrupted
+
+
+def _finite(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """`value` as it comes back from a store: floats that are not finite are text, tuples lists."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if type(value) in (list, tuple) and depth:
+        return [_finite(item, depth - 1) for item in value]
+    if type(value) is dict and depth:
+        return {key: _finite(item, depth - 1) for key, item in value.items()}
+    return value

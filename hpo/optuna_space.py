@@ -1,13 +1,18 @@
-"""Optuna's distributions for the domains that Optuna can express; the others are refused with the reason.
+"""Optuna's distributions for the domains that Optuna can express, and back; the others are refused with the reason.
 
 Optuna's categories are told apart by plain `==`, so that 1, 1.0 and True are one, and know no order; it computes
 with integers as floats, and finds out whether a value belongs to a stepped range by dividing floats.
 """
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 
 from hpo.domains import Choice, Domain, Float, Int
 from hpo.errors import SpaceError
@@ -15,6 +20,20 @@ from hpo.space import Space
 
 MAX_STEPS = 10**7  # of a step in its range's greatest magnitude: Optuna allows an error of 1e-8 of a step
 MAX_INT = 2**53  # beyond it, floats skip integers
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's notices; the user's own verbosity and warning filters return afterwards."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def distribution(name: str, domain: Domain) -> BaseDistribution:
@@ -40,6 +59,17 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
         SpaceError: for the first hyperparameter that Optuna cannot express.
     """
     return {name: distribution(name, domain) for name, domain in space.items()}
+
+
+def domain_of(distribution: BaseDistribution) -> Domain:
+    """The domain that has the values of an Optuna distribution, with the same scale."""
+    if isinstance(distribution, FloatDistribution):
+        return Float(distribution.low, distribution.high, log=distribution.log, step=distribution.step)
+    if isinstance(distribution, IntDistribution):
+        step = None if distribution.step == 1 else distribution.step
+        return Int(distribution.low, distribution.high, log=distribution.log, step=step)
+    assert isinstance(distribution, CategoricalDistribution)
+    return Choice(distribution.choices)
 
 
 def _obstacle(domain: Domain) -> str | None:

@@ -38,6 +38,9 @@ def resolve_objective(objective: Any, direction: str | None = None) -> Objective
     found: Objective = (
         objective if isinstance(objective, Objective) else FunctionObjective(objective, direction=direction, path=path)
     )
+    if path is not None and isinstance(found, FunctionObjective) and "<" in found.path:
+        found = copy.copy(found)
+        found.path = path
     if found.direction is None:
         if direction is None:
             raise UsageError(
@@ -65,8 +68,15 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
                 f"the study's objective {path!r} was defined in a script or notebook, or made by a program: run that "
                 "again with the name of the study, or call study.resume(objective=...)"
             )
+        function = import_object(path)
+        if isinstance(function, Objective):
+            return resolve_objective(path, direction)
+        if description.get("optuna"):
+            from hpo.integrations.optuna import OptunaObjective
+
+            return OptunaObjective(function, direction, path)
         batched = bool(description.get("batched", False))
-        return FunctionObjective(import_object(path), batched=batched, direction=direction, path=path)
+        return FunctionObjective(function, batched=batched, direction=direction, path=path)
     if "by_hand" in description:
         raise LoadError("the study was made for asking and telling by hand: it has no objective to run")
     settings = {key: value for key, value in description.items() if key != "name"}

@@ -162,6 +162,11 @@ class Searcher(ABC):
         """Number that the next new trial will get."""
         return self._next
 
+    def skip_to(self, number: int) -> None:
+        """Let the next new trial have `number`, or the one it would have if that is greater."""
+        self._require_study()
+        self._next = max(self._next, number)
+
     def is_pending(self, number: int) -> bool:
         """Whether trial `number` has been asked for and not been told."""
         return number in self._pending

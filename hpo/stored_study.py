@@ -144,6 +144,21 @@ class StoredStudy:
         trials = self._store.study(self.name).trials
         return None if trials is None else trials * self.spec.trial_epochs
 
+    @property
+    def created_ms(self) -> int:
+        """When it was made, in UTC milliseconds since 1970."""
+        return self._store.study(self.name).created_ms
+
+    @property
+    def last_run_ms(self) -> int:
+        """When it was last driven, or made if it never was."""
+        found = self._store.last_run_ms(self._id)
+        return self.created_ms if found is None else found
+
+    def spans(self) -> dict[int, tuple[float, float]]:
+        """Trial to when its first evaluation began and its last one ended, in UTC milliseconds."""
+        return self._store.spans(self._id)
+
     def health(self) -> Health:
         """How many trials overfit, lost units or gradients, or diverged, and where in the space they did."""
         from hpo.comparison.health import summarize

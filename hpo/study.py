@@ -190,12 +190,13 @@ class Study(StoredStudy):
         return replay(self, trial, target, found, self._store.study(self.name).source)
 
     def check_objective(self, objective: Objective) -> None:
-        """Raise ConflictError if the study was made with another objective."""
+        """Raise ConflictError if the study was made with another objective, SpaceError if the space is not its own."""
         if objective.describe() != self.spec.objective:
             raise ConflictError(
                 f"study {self.name!r} was made with objective {canonical(self.spec.objective)}, now "
                 f"{canonical(objective.describe())}: give the same one, or start a new study"
             )
+        objective.check_space(self.spec.space)
 
     def _own_objective(self, objective: Objective | Callable[..., Any] | None) -> Objective:
         """The one that is given; None: that of this process, else the stored one, imported."""

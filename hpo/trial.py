@@ -103,6 +103,7 @@ class Outcome:
         health: what tells whether training went well, name to value; see `hpo.training.health`.
         attempts: how often it was begun by this driver: more than once if what ran it died.
         log: what the objective printed, cut in the middle if long; empty where that is not caught.
+        user_attrs: what the objective noted about it, name to JSON; see `LiveTrial.set_user_attr`.
     """
 
     number: int
@@ -119,6 +120,7 @@ class Outcome:
     health: Mapping[str, float] = field(default_factory=dict)
     attempts: int = 1
     log: str = ""
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ class Trial:
         health: what tells whether training went well at the last epoch trained, name to value; empty where the
             objective does not say.
         attempts: how often its hardest evaluation was begun: more than once if a process that ran it died.
+        user_attrs: what the objective noted about it, name to JSON.
     """
 
     number: int
@@ -157,6 +160,7 @@ class Trial:
     info: Mapping[str, Any] = field(default_factory=dict)
     health: Mapping[str, float] = field(default_factory=dict)
     attempts: int = 1
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -11,18 +11,13 @@ NOTE: a configuration of a finite space is not proposed twice. Optuna's samplers
 asked again a few times, then an untried configuration is drawn at random.
 """
 
-import logging
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
@@ -30,27 +25,13 @@ from hpo import seeding
 from hpo.domains import Choice, Domain, Float
 from hpo.errors import SpaceError, UsageError, did_you_mean
 from hpo.grid import Grid
-from hpo.optuna_space import distribution
+from hpo.optuna_space import distribution, quiet
 from hpo.searcher import Result, Searcher
 from hpo.trial import Proposal
 from hpo.values import canonical
 
 RETRIES = 3  # how often a sampler that repeats itself is asked again
 LARGEST = 1e100  # values are clipped to it, so that their squares are finite
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Optuna's notices; the user's own verbosity and warning filters return afterwards."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 @dataclass(frozen=True)
@@ -101,7 +82,7 @@ class _OptunaSearcher(Searcher):
     def _start(self) -> None:
         # a constant tells a model nothing
         self._axes = {name: _axis(name, domain) for name, domain in self.space.items() if domain.size != 1}
-        with _quiet():
+        with quiet():
             self._study = optuna.create_study(direction="maximize", sampler=self._seeded("study"))
         self._running: dict[int, int] = {}  # pending trial -> its number in Optuna's study
         self._offered: list[tuple[int, dict[str, Any]]] = []  # RUNNING in Optuna's study, not started yet
@@ -111,7 +92,7 @@ class _OptunaSearcher(Searcher):
 
     def _ask(self, n: int) -> list[Proposal]:
         self._withdraw(self._offered)
-        with _quiet():
+        with quiet():
             if not self.replays_asks:
                 self._study.sampler = self._seeded(self.next_number)
             try:

@@ -27,7 +27,7 @@ COMMANDS = {
     "replay": "Train a trial again and compare it with what is stored.",
     "best": "Show the winner of a study, or save its model.",
     "predict": "Predict the rows of a table with a saved model.",
-    "export": "Write all trials of a study as CSV or JSON lines.",
+    "export": "Write all trials of a study as CSV, as JSON lines or into an Optuna database.",
     "searchers": "List the searchers, or the settings of one.",
     "studies": "List the studies that come with hpo.",
 }

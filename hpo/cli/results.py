@@ -198,6 +198,7 @@ def print_trial(trial: Trial, study: Study) -> None:
             "seed": trial.seed,
             **({"attempts": trial.attempts} if trial.attempts > 1 else {}),
             **({"health": params_text(trial.health)} if trial.health else {}),
+            **({"noted": params_text(trial.user_attrs)} if trial.user_attrs else {}),
             **({"proposed": ", ".join(f"{k}={v}" for k, v in trial.info.items())} if trial.info else {}),
         }
     )

@@ -41,7 +41,7 @@ def command(
         one = found.trial(trial)
         if as_json:
             extra = {"reason": one.reason, "seconds": one.seconds, "health": one.health, "curve": one.curve}
-            extra |= {"attempts": one.attempts}
+            extra |= {"attempts": one.attempts, "user_attrs": one.user_attrs}
             render.emit_json(trial_data(one) | extra | {"info": one.info})
         else:
             print_trial(one, found)

@@ -4,7 +4,7 @@ import math
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpo.live_trial import Reports
@@ -21,12 +21,14 @@ class Spent:
         charged: epochs newly trained.
         seconds: time spent.
         curve: metric name to its values after each epoch newly trained.
+        user_attrs: what the objective noted.
     """
 
     epoch: int
     charged: int
     seconds: float
     curve: Mapping[str, list[float]]
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Evaluation:
@@ -88,7 +90,8 @@ class Evaluation:
             0, min(reached + failing, self.job.target) - self.job.start
         )  # what is trained again costs nothing
         curve = self._reports.curve(self.job) or self._curve
-        return Spent(epoch, self.job.target if self._restarts else charged, self.seconds, curve)
+        charged = self.job.target if self._restarts else charged
+        return Spent(epoch, charged, self.seconds, curve, self._reports.user_attrs)
 
 
 def succeeded(job: Job, value: float, spent: Spent) -> Outcome:
@@ -117,6 +120,7 @@ def _outcome(job: Job, state: State, spent: Spent, value: float | None) -> Outco
         curve=spent.curve,
         seconds=spent.seconds,
         evaluation=job.evaluation,
+        user_attrs=spent.user_attrs,
     )
 
 

@@ -100,6 +100,22 @@ class Reader:
         rows = self.db.query("SELECT environment FROM runs WHERE study = ? ORDER BY run", (study,))
         return [codec.load(row["environment"]) for row in rows]
 
+    def last_run_ms(self, study: int) -> int | None:
+        """When the study was last driven; None: never."""
+        rows = self.db.query("SELECT max(started_ms) AS ms FROM runs WHERE study = ?", (study,))
+        return None if rows[0]["ms"] is None else int(rows[0]["ms"])
+
+    def spans(self, study: int) -> dict[int, tuple[float, float]]:
+        """Trial to when its first evaluation began and its last one ended, in UTC milliseconds; without those
+        of which none has ended.
+        """
+        rows = self.db.stream(
+            "SELECT number, min(ended_ms - 1000 * seconds) AS began, max(ended_ms) AS ended FROM evaluations"
+            " WHERE study = ? AND ended_ms IS NOT NULL GROUP BY number",
+            (study,),
+        )
+        return {row["number"]: (row["began"], row["ended"]) for row in rows}
+
     def history(self, study: int) -> Iterator[Event]:
         """The study's events in order, each with its proposals or outcomes."""
         events = self.db.query("SELECT seq, kind, n FROM events WHERE study = ? ORDER BY seq", (study,))
@@ -219,7 +235,9 @@ class Reader:
         details: dict[int, list[Row]] = {}
         for row in rows:
             details.setdefault(row["number"], []).append(row)
-        return [_with_details(trial, details.get(trial.number, [])) for trial in trials]
+        noted = self._user_attrs(study, trials[0].number, trials[-1].number)
+        found = [_with_details(trial, details.get(trial.number, [])) for trial in trials]
+        return [replace(trial, user_attrs=noted[trial.number]) if trial.number in noted else trial for trial in found]
 
     def summaries(self, study: int) -> list[Trial]:
         """All trials by number, without curve, error and info: quick to read."""
@@ -266,6 +284,18 @@ class Reader:
     def count_uses(self, data: str) -> int:
         """How often the test data `data` was used, by all studies of the store together."""
         return int(self.db.query("SELECT count(*) AS n FROM tests WHERE data = ?", (data,))[0]["n"])
+
+    def _user_attrs(self, study: int, first: int, last: int) -> dict[int, dict[str, Any]]:
+        """What objectives noted about trials `first` to `last`; of a name noted again the latest value."""
+        found: dict[int, dict[str, Any]] = {}
+        rows = self.db.query(
+            "SELECT e.number, u.noted FROM user_attrs u JOIN evaluations e ON e.study = u.study AND e.id = u.evaluation"
+            " WHERE u.study = ? AND e.number BETWEEN ? AND ? ORDER BY e.id",
+            (study, first, last),
+        )
+        for row in rows:
+            found.setdefault(row["number"], {}).update(codec.load(row["noted"]))
+        return found
 
     def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
         rows = self.db.stream(f"SELECT * FROM trials {where}", parameters)  # noqa: S608  (fixed texts)

@@ -1,8 +1,8 @@
 """The schema of a store: the comments are its data dictionary."""
 
 APPLICATION_ID = 0x48504F41  # "HPOA", in the file's header: says that the file is ours
-# user_version; 1: first schema; 2: winners, which test data was used, health of trials; 3: attempts and logs. Until 1.0
-# another version is refused; migrations start with 1.0.
+# user_version; 1: first schema; 2: winners, which test data was used, health of trials; 3: attempts, logs, user_attrs.
+# Until 1.0 another version is refused; migrations start with 1.0.
 VERSION = 3
 
 SCHEMA = """
@@ -91,6 +91,14 @@ CREATE TABLE logs (
     study       INTEGER NOT NULL REFERENCES studies (id),
     evaluation  INTEGER NOT NULL,
     log         TEXT    NOT NULL,  -- at most 64 kB: of more the beginning and the end
+    PRIMARY KEY (study, evaluation)
+) STRICT, WITHOUT ROWID;
+
+-- What the objective noted about trials, of those evaluations in which it did.
+CREATE TABLE user_attrs (
+    study       INTEGER NOT NULL REFERENCES studies (id),
+    evaluation  INTEGER NOT NULL,
+    noted       TEXT    NOT NULL,  -- JSON: name to value
     PRIMARY KEY (study, evaluation)
 ) STRICT, WITHOUT ROWID;
 

@@ -200,6 +200,9 @@ class Store(Reader):
                 if outcome.log:
                     log = (study, outcome.evaluation, codec.cut(outcome.log))
                     db.execute("INSERT INTO logs VALUES (?, ?, ?)", log)
+                if outcome.user_attrs:
+                    noted = (study, outcome.evaluation, codec.dump(outcome.user_attrs))
+                    db.execute("INSERT INTO user_attrs VALUES (?, ?, ?)", noted)
                 paused = outcome.state == State.DONE and outcome.epochs < epochs
                 db.execute(
                     "UPDATE trials SET state = ?, epochs = ?, value = ?, value_kind = ?, seconds = seconds + ?,"
