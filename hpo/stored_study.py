@@ -133,6 +133,10 @@ class StoredStudy:
         """State to number of trials."""
         return self._store.counts(self._id)
 
+    def failures(self) -> dict[str, list[int]]:
+        """Reason to the numbers of the trials that failed for it, the most frequent reason first."""
+        return self._store.failures(self._id)
+
     @property
     def epochs_spent(self) -> int:
         """Epochs charged so far."""

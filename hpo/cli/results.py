@@ -1,6 +1,6 @@
 """What the commands tell about studies and trials: plain data, and how it is printed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from hpo.store import default_path
 from hpo.study import Study
 from hpo.text import command, duration, number, params_text, value_text
 from hpo.trial import Trial
+
+LISTED = 10  # failed trials of a reason
 
 
 def trial_data(trial: Trial) -> dict[str, Any]:
@@ -137,11 +139,18 @@ def study_data(study: Study, rows: int) -> dict[str, Any]:
         "budget": study.budget,
         "epochs_spent": study.epochs_spent,
         "states": study.counts(),
+        "failures": study.failures(),
         "space": spec.space.to_json(),
         "environment": study.environment,
         "best": [trial_data(trial) for trial in study.ranking(rows)],
         "health": study.health().to_json(),
     }
+
+
+def _failed(reason: str, numbers: Sequence[int]) -> str:
+    """A reason with the trials that failed for it, the first of many."""
+    more = f", ... ({len(numbers)} in all)" if len(numbers) > LISTED else ""
+    return f"{reason}: trial{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:LISTED]))}{more}"
 
 
 def print_study(data: Mapping[str, Any]) -> None:
@@ -160,6 +169,7 @@ def print_study(data: Mapping[str, Any]) -> None:
             "spent": f"{data['epochs_spent']} of {data['budget'] if data['budget'] is not None else 'unlimited'}"
             + (" epochs" if data["epochs"] else " trials"),
             "states": ", ".join(f"{count} {state}" for state, count in sorted(data["states"].items())) or "no trials",
+            **({"failed": "; ".join(_failed(*each) for each in data["failures"].items())} if data["failures"] else {}),
         }
     )
     render.line()

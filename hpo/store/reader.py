@@ -179,6 +179,17 @@ class Reader:
         rows = self.db.query("SELECT state, count(*) AS n FROM trials WHERE study = ? GROUP BY state", (study,))
         return {row["state"]: row["n"] for row in rows}
 
+    def failures(self, study: int) -> dict[str, list[int]]:
+        """Reason to the numbers of the trials that failed for it, the most frequent reason first."""
+        found: dict[str, list[int]] = {}
+        for row in self.db.query(
+            "SELECT number, reason FROM trials INDEXED BY trials_by_state WHERE study = ? AND state = 'failed'"
+            " ORDER BY number",
+            (study,),
+        ):
+            found.setdefault(row["reason"], []).append(row["number"])
+        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
     def ranking(self, study: int, direction: str, limit: int) -> list[Trial]:
         """The best trials among those at the greatest epoch that any reached; of equals the earliest first."""
         order = "DESC" if direction == "maximize" else "ASC"
