@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import seeding
 from hpo.comparison.winner import CANDIDATES, FRESH, Candidate, Winner, judge
 from hpo.driver import locked
 from hpo.errors import Interrupt
+from hpo.execution import DEFAULT, Execution
 from hpo.loop import WAIT_SECONDS
 from hpo.objective import Objective
 from hpo.progress import Display
@@ -104,10 +107,13 @@ def _writing(study: Study) -> Iterator[Store]:
             lock.release()
 
 
-def train_all(objective: Objective, jobs: Sequence[Job], stop: Stop) -> list[Outcome]:
-    """How each of the jobs ended; raises Interrupt once a stop is requested."""
+def train_all(objective: Objective, jobs: Sequence[Job], stop: Stop, execution: Execution = DEFAULT) -> list[Outcome]:
+    """How each of the jobs ended; raises Interrupt once a stop is requested. Files that they keep are deleted."""
     outcomes: dict[int, Outcome] = {}
-    with contextlib.closing(objective.executor()) as executor:
+    with contextlib.ExitStack() as cleanup:
+        folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="hpo-"))
+        executor = objective.executor(replace(execution, files=Path(folder)))
+        cleanup.callback(executor.close)
         executor.submit(jobs)
         while len(outcomes) < len(jobs):
             events = executor.wait(WAIT_SECONDS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.comparison.check import train_all
 from hpo.environment import changed, environment
 from hpo.errors import UsageError
+from hpo.execution import DEFAULT, Execution
 from hpo.objective import Objective
 from hpo.signals import ending_by_signal
 from hpo.store.codec import cut
@@ -108,8 +109,10 @@ def replay(study: Study, trial: Trial, target: int | None, objective: Objective,
             f"{study.command('resume')} trains it"
         )
     job = Job(0, 0, trial.number, trial.params, trial.seed, 0, target, study.spec.trial_epochs)
+    died = trial.reason is not None and trial.reason.startswith(("killed(", "exit("))
+    execution = Execution(workers=1, retries=0) if died else DEFAULT  # it would take this process with it
     with ending_by_signal(lambda _: None) as stop:
-        [outcome] = train_all(objective, [job], stop)
+        [outcome] = train_all(objective, [job], stop, execution)
     now = environment(objective.numerics())
     lines = [line for before in study.environments for line in changed(before, now)]
     if source is not None and objective.source() not in (None, source):

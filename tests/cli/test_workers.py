@@ -64,6 +64,10 @@ def test_a_trial_that_dies_harms_no_other_and_says_why(trouble, call):
         "flaky": 2,
         "forks": 1,
     }
+    failures = call("show", "mine", "--json").json()["failures"]
+    assert failures == {"exit(7)": [trials["dies"]["number"]]}
+    again = call("replay", "mine", trials["dies"]["number"])
+    assert (again.code, "the same failure (exit(7))" in again.out) == (0, True), again.err
     number = trials["good"]["number"]
     log = call("show", "mine", number, "--log")
     assert log.out.splitlines() == [f"trial {number} is good", "100%"]
