@@ -63,6 +63,11 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
             )
         batched = bool(description.get("batched", False))
         return FunctionObjective(import_object(path), batched=batched, direction=direction, path=path)
+    if (path := description.get("build")) is not None:
+        raise LoadError(
+            f"the study trains modules of {path!r} on data that came from Python: run that again with the name of the "
+            "study, or call study.resume(objective=TorchObjective(build, data))"
+        )
     if "by_hand" in description:
         raise LoadError("the study was made for asking and telling by hand: it has no objective to run")
     settings = {key: value for key, value in description.items() if key != "name"}

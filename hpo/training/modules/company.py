@@ -1,0 +1,199 @@
+"""Which trials train together: modules of one structure, over the same epochs, in batches of one size."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hpo import seeding
+from hpo.torch_mode import own_mode
+from hpo.training import draws
+from hpo.training.hyperparameters import Settings
+from hpo.training.modules.building import global_draws, precision
+from hpo.training.modules.data import Feed
+from hpo.training.modules.dropout import Call, calls_of, layers_of, words_of_steps
+from hpo.training.modules.scoring import Scoring
+from hpo.training.modules.stacked import Layout, Stacked
+from hpo.training.modules.structure import Incomparable, structure
+from hpo.global_randomness import Randomness
+from hpo.trial import Job
+
+CHUNK_BYTES: Final = 2**24  # of a chunk: fixed, since the last bits of a trial may depend on its company
+MOST: Final = 64  # trials of a chunk, so that what is lost with a chunk is little
+_ROWS: Final = 4  # on which modules are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """What modules of one structure have in common.
+
+    Attributes:
+        reason: why they cannot train together; None: they can. Empty: they cannot train at all.
+        calls: of dropout in a forward pass with a full batch.
+        limit: trials of a chunk.
+    """
+
+    reason: str | None
+    calls: tuple[Call, ...] = ()
+    limit: int = 1
+
+
+@dataclass(eq=False)
+class Candidate:
+    """A job whose module was built.
+
+    Attributes:
+        job: the job.
+        settings: its training hyperparameters.
+        module: before its first epoch.
+        structure: of the module; None: it cannot be compared with others.
+        traits: of its structure.
+    """
+
+    job: Job
+    settings: Settings
+    module: nn.Module
+    structure: Hashable
+    traits: Traits
+
+
+class Company:
+    """Finds out which modules can train together, once for each structure.
+
+    Args:
+        feed: gives the data in a precision.
+        scoring: loss and metric.
+    """
+
+    def __init__(self, feed: Callable[[torch.dtype], Feed], scoring: Scoring) -> None:
+        self._feed, self._scoring = feed, scoring
+        self._known: dict[Hashable, Traits] = {}
+
+    def candidate(self, job: Job, settings: Settings, module: nn.Module) -> Candidate:
+        """A job with what is to be known of its module."""
+        try:
+            found = structure(module)
+        except Incomparable as error:
+            return Candidate(job, settings, module, None, Traits(str(error)))
+        feed = self._feed(precision(module))
+        key = found, feed.batch(settings.batch_size)
+        if key not in self._known:
+            self._known[key] = _look(module, found, feed, settings, self._scoring)
+        return Candidate(job, settings, module, key, self._known[key])
+
+    @staticmethod
+    def cut(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
+        """Candidates of one call, in chunks: those that are alike, in their order; those that train alone each alone.
+
+        What is left of the call when whole chunks are taken away is cut into the same chunks again.
+        """
+        groups: dict[Hashable, list[Candidate]] = {}
+        for each in candidates:
+            job = each.job
+            alone = job.number if each.traits.reason is not None else None
+            groups.setdefault((job.study, job.start, job.target, job.epochs, each.structure, alone), []).append(each)
+        return [
+            group[first : first + group[0].traits.limit]
+            for group in groups.values()
+            for first in range(0, len(group), group[0].traits.limit)
+        ]
+
+
+def agreeing(candidates: Sequence[Candidate], feed: Feed, scoring: Scoring) -> list[bool]:
+    """Whether each of some candidates, in training and in evaluation, gives by itself what it gives in company.
+
+    Their modules are used up: running statistics change.
+    """
+    modules = [each.module for each in candidates]
+    x = feed.some(_ROWS).x[:_ROWS]
+    together = _stack(modules, scoring)
+    trained, evaluated = together.forward(x, True, None).detach(), together.evaluate(x)
+    found = []
+    for k, each in enumerate(candidates):
+        same = each.structure is not None and structure(each.module) == each.structure[0]  # type: ignore[index]
+        found.append(same and _agree(each.module, x, scoring, trained[k], evaluated[k]))
+    return found
+
+
+@torch.no_grad()
+def _agree(module: nn.Module, x: Tensor, scoring: Scoring, trained: Tensor, evaluated: Tensor) -> bool:
+    for layer in layers_of(module)[:1]:
+        layer.masks.feed(None)
+    own = scoring.outputs(module.train()(x), len(x)), scoring.outputs(module.eval()(x), len(x))
+    return all(_close(*pair) for pair in zip(own, (trained, evaluated), strict=True))
+
+
+def _close(own: Tensor, other: Tensor) -> bool:
+    tolerance = torch.finfo(own.dtype).eps ** 0.5
+    scale = float(own.abs().nan_to_num(0, 0, 0).amax()) if own.numel() else 0.0
+    return torch.allclose(own, other, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+
+
+def _stack(modules: Sequence[nn.Module], scoring: Scoring) -> Stacked:
+    layout = Layout(modules[0])
+    rows, *fixed = (torch.stack(each) for each in zip(*map(layout.tensors, modules), strict=True))
+    return Stacked(modules[0], layout, rows, fixed, scoring)
+
+
+@own_mode()
+def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, scoring: Scoring) -> Traits:
+    """Try a step of two such modules together."""
+    name = type(module).__name__
+    batch = feed.some(settings.batch_size)
+    copied = copy.deepcopy(module)
+    with global_draws(Randomness(0)):
+        before = _drawn()
+        try:
+            numbers = _activations(copied, batch.x)
+        except Exception:  # it fails by itself, too, with a trace for the user
+            return Traits("")
+        if _drawn() != before:
+            return Traits(f"{name} draws random numbers in its forward pass")
+    if structure(copied) != found:
+        return Traits(f"{name} changes its attributes in its forward pass")
+    calls = calls_of(module, batch.x)
+    layout = Layout(module)
+    try:
+        together = _stack([module, module], scoring)
+        keys, p = draws.trial_keys([1, 2]).to(batch.x.device), [[layer.p for layer in layers_of(module)]] * 2
+        of_layers = torch.tensor(p, dtype=torch.float64, device=keys.device)
+        words = next(words_of_steps(keys, 0, calls, of_layers)) if calls else None
+        outputs = together.forward(batch.x, True, words)
+        targets = batch.y.expand(2, *batch.y.shape)
+        _, gradient = scoring.stacked(outputs.detach(), targets, None)
+        together.gradients(outputs, gradient, layout.views(torch.zeros(2, layout.size).to(outputs)))
+        together.evaluate(batch.x)
+    except Exception as error:
+        said = str(error).strip().splitlines()
+        return Traits(f"{name} cannot be vectorised ({said[0][:200] if said else type(error).__name__})")
+    bytes_each = (4 * layout.size + 3 * numbers + batch.x.numel()) * outputs.element_size()
+    return Traits(None, tuple(calls), max(1, min(MOST, CHUNK_BYTES // bytes_each)))
+
+
+def _drawn() -> tuple[Any, ...]:
+    """The states of the global generators."""
+    _, words, place, *_ = np.random.get_state()
+    return random.getstate(), words.tobytes(), place, torch.get_rng_state().numpy().tobytes()  # type: ignore[union-attr]
+
+
+@torch.no_grad()
+def _activations(module: nn.Module, x: Tensor) -> int:
+    """How many numbers the layers of a module give for a batch in training."""
+    count = 0
+
+    def note(layer: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal count
+        count += output.numel() if isinstance(output, Tensor) else 0
+
+    hooks = [each.register_forward_hook(note) for each in module.modules() if not list(each.children())]
+    module.train()(x)
+    for hook in hooks:
+        hook.remove()
+    return count
