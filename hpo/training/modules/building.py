@@ -28,9 +28,7 @@ def global_draws(randomness: Randomness) -> Iterator[None]:
 
 
 @own_mode()
-def build_module(
-    build: Callable[..., Any], job: Job, device: torch.device, inputs: torch.Tensor
-) -> nn.Module:
+def build_module(build: Callable[..., Any], job: Job, device: torch.device, inputs: torch.Tensor) -> nn.Module:
     """The module of a trial before its first epoch, with our dropout layers, in training mode.
 
     Args:

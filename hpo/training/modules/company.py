@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hpo import seeding
+from hpo.global_randomness import Randomness
 from hpo.torch_mode import own_mode
 from hpo.training import draws
 from hpo.training.hyperparameters import Settings
@@ -21,8 +21,7 @@ from hpo.training.modules.data import Feed
 from hpo.training.modules.dropout import Call, calls_of, layers_of, words_of_steps
 from hpo.training.modules.scoring import Scoring
 from hpo.training.modules.stacked import Layout, Stacked
-from hpo.training.modules.structure import Incomparable, structure
-from hpo.global_randomness import Randomness
+from hpo.training.modules.structure import IncomparableError, structure
 from hpo.trial import Job
 
 CHUNK_BYTES: Final = 2**24  # of a chunk: fixed, since the last bits of a trial may depend on its company
@@ -80,7 +79,7 @@ class Company:
         """A job with what is to be known of its module."""
         try:
             found = structure(module)
-        except Incomparable as error:
+        except IncomparableError as error:
             return Candidate(job, settings, module, None, Traits(str(error)))
         feed = self._feed(precision(module))
         key = found, feed.batch(settings.batch_size)
@@ -179,8 +178,12 @@ def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, sc
 
 def _drawn() -> tuple[Any, ...]:
     """The states of the global generators."""
-    _, words, place, *_ = np.random.get_state()
-    return random.getstate(), words.tobytes(), place, torch.get_rng_state().numpy().tobytes()  # type: ignore[union-attr]
+    drawn_by_numpy = repr([*map(_plain, np.random.get_state())])  # noqa: NPY002  (which users' modules may draw from)
+    return random.getstate(), drawn_by_numpy, torch.get_rng_state().numpy().tobytes()
+
+
+def _plain(part: Any) -> Any:
+    return part.tobytes() if isinstance(part, np.ndarray) else part
 
 
 @torch.no_grad()

@@ -146,7 +146,8 @@ def _tensor(what: str, value: Any) -> Tensor:
     except TypeError:
         kind = getattr(np.asarray(value), "dtype", type(value).__name__)
         raise DataError(
-            f"{what} are of type {kind}, expected numbers; of names of classes give np.unique(y, return_inverse=True)[1]"
+            f"{what} are of type {kind}, expected numbers; for names of classes give "
+            "np.unique(y, return_inverse=True)[1]"
         ) from None
     if found.dim() == 0:
         raise DataError(f"{what} are a single number, expected an array with a row for each")
@@ -182,9 +183,8 @@ def _split(rows: _Rows, share: float, seed: int) -> _Arrays:
     classes = () if strata is None else tuple(map(str, range(int(strata.max()) + 1)))
     splitter = Splitter("data", count, strata, classes, None)
     train, validation, _ = splitter.split((1 - share, share), seed, notices)
-    return _Arrays(
-        *(_Rows(rows.x[some], rows.y[some]) for some in (np.sort(train), np.sort(validation))), notices=notices
-    )
+    parts = [_Rows(rows.x[some], rows.y[some]) for some in (np.sort(train), np.sort(validation))]
+    return _Arrays(parts[0], parts[1], notices)
 
 
 def _as(x: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -236,12 +236,12 @@ class _ArraysFeed:
 
     def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
         x, y = self.train.x, self.train.y
-        for rows in draws.order(keys, epoch, len(y)).split(batch_size, dim=1):  # (K, B); the last may be smaller
+        for rows in torch.split(draws.order(keys, epoch, len(y)), batch_size, dim=1):  # (K, B); the last may be smaller
             flat = rows.flatten()
             yield Batch(x[flat].view(*rows.shape, *x.shape[1:]), y[flat].view(*rows.shape, *y.shape[1:]), False)
 
     def validation(self) -> Iterator[Batch]:
-        for x, y in zip(self.validated.x.split(_BLOCK), self.validated.y.split(_BLOCK), strict=True):
+        for x, y in zip(torch.split(self.validated.x, _BLOCK), torch.split(self.validated.y, _BLOCK), strict=True):
             yield Batch(x, y, True)
 
     def some(self, rows: int) -> Batch:

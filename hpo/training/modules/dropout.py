@@ -1,11 +1,11 @@
-"""Dropout whose masks are a trial's own: functions of its seed, the call, the epoch and the step, whatever its company.
+"""Dropout whose masks are a trial's own: functions of its seed, the call, the epoch and the step.
 
-What a mask is made of are words (see `hpo.seeding.uniform_table`), one for each row and one for each unit of the layer's
+What a mask is made of are words (see `hpo.seeding.uniform_table`), one for each row and one for each unit of a layer's
 input. They are handed to the layers before each forward pass, of one trial or, inside `torch.vmap`, of many.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -14,7 +14,12 @@ from torch import Tensor, nn
 
 from hpo import seeding
 
-_KINDS: Final = {nn.Dropout: 0, nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}  # to dimensions dropped as one
+_KINDS: Final[Mapping[type[nn.Module], int]] = {
+    nn.Dropout: 0,
+    nn.Dropout1d: 1,
+    nn.Dropout2d: 2,
+    nn.Dropout3d: 3,
+}  # to dimensions dropped as one
 _STEPS: Final = 16  # steps whose words are drawn at once
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -86,7 +85,7 @@ class TorchObjective(Objective):
         if device not in DEVICES:
             raise UsageError(f"device is {brief(device)}: {did_you_mean(str(device), DEVICES)}")
         self.build, self.loss, self.metric, self.device = build, loss, metric, device
-        self._function = FunctionObjective(build)
+        self._function = FunctionObjective(build)  # knows what it is called and where it stands
         self.name = self._function.name
         self.source_data: Source = read(data, validation, data_seed)
         self.scoring: Scoring = scoring_of(loss, metric, self.source_data.targets)
@@ -113,11 +112,8 @@ class TorchObjective(Objective):
     def describe(self) -> dict[str, Any]:
         """Where `build` is to be found, the data's digest, and how trials are scored."""
         scored = {"loss": self.loss, "metric": self.metric}
-        return {
-            "build": self._function.path,
-            "data": self.source_data.digest,
-            **{key: each if isinstance(each, str) else FunctionObjective(_one(each)).path for key, each in scored.items()},
-        }
+        named = {key: each if isinstance(each, str) else _path(each) for key, each in scored.items()}
+        return {"build": self._function.path, "data": self.source_data.digest, **named}
 
     def source(self) -> str | None:
         """Hash of the source text of `build`; None where Python cannot find it."""
@@ -206,9 +202,7 @@ class TorchObjective(Objective):
         return [*(f"data: {notice}" for notice in self.source_data.notices), company]
 
 
-def _one(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of outputs and targets as one of a single argument, under the same name."""
-    try:
-        return functools.wraps(function)(lambda outputs: function(outputs, None))
-    except AttributeError:
-        return function
+def _path(function: Callable[..., Any]) -> str:
+    """What a loss or metric is called in a study: "module:name"."""
+    kind = type(function)
+    return f"{getattr(function, '__module__', kind.__module__)}:{getattr(function, '__qualname__', kind.__qualname__)}"

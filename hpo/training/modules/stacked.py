@@ -42,7 +42,7 @@ class Layout:
 
     def views(self, rows: Tensor) -> dict[str, Tensor]:
         """Rows (K, P) by name, (K, ...) each."""
-        parts = rows.split([shape.numel() for shape in self._shapes], dim=1)
+        parts = torch.split(rows, [shape.numel() for shape in self._shapes], dim=1)
         return {
             name: part.view(len(rows), *shape)
             for name, part, shape in zip(self.trained, parts, self._shapes, strict=True)

@@ -25,7 +25,7 @@ _KNOWN: Final = ("torch", "builtins", "hpo", "abc", "typing")  # packages whose 
 _ABSENT: Final = object()
 
 
-class Incomparable(Exception):
+class IncomparableError(Exception):
     """A module with something that cannot be compared; the text says what."""
 
 
@@ -33,7 +33,7 @@ def structure(module: nn.Module) -> Hashable:
     """Equal for modules that differ in the numbers of parameters and buffers, and in dropout's probability, alone.
 
     Raises:
-        Incomparable: whether it equals others cannot be told.
+        IncomparableError: whether it equals others cannot be told.
     """
     first: dict[int, str] = {}  # the name that each tensor and module was found under first
     found: list[Hashable] = []
@@ -43,11 +43,17 @@ def structure(module: nn.Module) -> Hashable:
             found.append((where, known))
             continue
         if any(getattr(each, hook, None) for hook in _HOOKS if not isinstance(getattr(each, hook, None), bool)):
-            raise Incomparable(f"{where} has hooks")
+            raise IncomparableError(f"{where} has hooks")
         if isinstance(each, nn.RNNBase):
-            raise Incomparable(f"{where} is {type(each).__name__}, for which torch.vmap has no rule")
+            raise IncomparableError(f"{where} is {type(each).__name__}, for which torch.vmap has no rule")
         tensors = [
-            (key, first.setdefault(id(tensor), f"{where}.{key}"), tuple(tensor.shape), tensor.dtype, tensor.requires_grad)
+            (
+                key,
+                first.setdefault(id(tensor), f"{where}.{key}"),
+                tuple(tensor.shape),
+                tensor.dtype,
+                tensor.requires_grad,
+            )
             for key, tensor in (*each._parameters.items(), *each._buffers.items())
             if tensor is not None
         ]
@@ -77,7 +83,7 @@ class _Values:
         """Equal for equal values, of whatever they are made.
 
         Raises:
-            Incomparable: a kind of value about which that cannot be told.
+            IncomparableError: a kind of value about which that cannot be told.
         """
         if isinstance(value, _PLAIN):
             return type(value), repr(value)  # keeps 1 and True, 0.0 and -0.0 apart, and NaN equal to itself
@@ -121,7 +127,7 @@ class _Values:
             return type(value), tuple(map(self.of, parts))
         if type(value).__module__.partition(".")[0] == "torch" and callable(value) and not isinstance(value, nn.Module):
             return type(value), id(value)  # torch.ops and their like
-        raise Incomparable(f"{self._where} is {type(value).__name__}, which cannot be compared")
+        raise IncomparableError(f"{self._where} is {type(value).__name__}, which cannot be compared")
 
     def _of_class(self, kind: type) -> Hashable:
         if _importable(kind):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hpo.executors.base import Event
 from hpo.executors.ending import Evaluation, out_of_memory
+from hpo.objective import Step
 from hpo.training.modules.building import precision
 from hpo.training.modules.chunk import Chunk
 from hpo.training.modules.company import Candidate, agreeing
@@ -65,9 +66,9 @@ class Work:
         if candidates[0].job.start == 0:
             self.members = fresh
         else:
-            keys = {each.job.number: (each.job.study, each.job.number, 0) for each in candidates}
-            self.members = {number: paused.take(keys[number], _member(each)) for number, each in
-                            ((each.job.number, each) for each in candidates)}
+            self.members = {
+                each.job.number: paused.take((each.job.study, each.job.number, 0), _member(each)) for each in candidates
+            }
             if any(member.last is None for member in self.members.values()):
                 self.members = fresh
 
@@ -92,7 +93,7 @@ class Work:
         strangers = [each for each, agrees in zip(self.candidates, same, strict=True) if not agrees]
         if strangers:
             name = type(strangers[0].module).__name__
-            reason = f"{name} gives other outputs in company than by itself, as if it depended on what others were given"
+            reason = f"{name} gives other outputs in company than by itself (it depends on more than its attributes)"
             for each in strangers:
                 del self.members[each.job.number]
             tell(Message(self, strangers=strangers, reason=reason))
@@ -115,7 +116,12 @@ class Work:
         return [(job, ended[member]) for member, job in jobs.items()]
 
 
-def _record(steps, evaluations, ended, seconds):  # type: ignore[no-untyped-def]
+def _record(
+    steps: Mapping[Member, Step],
+    evaluations: Mapping[Member, Evaluation],
+    ended: dict[Member, Outcome],
+    seconds: float,
+) -> list[Event]:
     """Take note of an epoch's steps; gives the events that are no outcomes, which wait in `ended`."""
     events: list[Event] = []
     for member, step in steps.items():
