@@ -17,11 +17,11 @@ from hpo.torch_mode import own_mode
 from hpo.training import draws
 from hpo.training.hyperparameters import Settings
 from hpo.training.modules.building import global_draws, precision
-from hpo.training.modules.data import Feed
+from hpo.training.modules.data import Batch, Feed
 from hpo.training.modules.dropout import Call, calls_of, layers_of, words_of_steps
 from hpo.training.modules.scoring import Scoring
 from hpo.training.modules.stacked import Layout, Stacked
-from hpo.training.modules.structure import IncomparableError, structure
+from hpo.training.modules.structure import IncomparableError, difference, structure
 from hpo.trial import Job
 
 CHUNK_BYTES: Final = 2**24  # of a chunk: fixed, since the last bits of a trial may depend on its company
@@ -88,6 +88,15 @@ class Company:
         return Candidate(job, settings, module, key, self._known[key])
 
     @staticmethod
+    def divided(candidates: Sequence[Candidate]) -> str | None:
+        """The attribute that keeps candidates apart whose tensors would let them train together, if there is one."""
+        kinds = list({each.structure: each for each in candidates if each.traits.reason is None})
+        for kind in kinds[1:]:
+            if kind[1] == kinds[0][1] and (found := difference(kinds[0][0], kind[0])):  # type: ignore[index]
+                return found
+        return None
+
+    @staticmethod
     def cut(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
         """Candidates of one call, in chunks: those that are alike, in their order; those that train alone each alone.
 
@@ -150,7 +159,7 @@ def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, sc
     with global_draws(Randomness(0)):
         before = _drawn()
         try:
-            numbers = _activations(copied, batch.x)
+            numbers = _activations(copied, batch, scoring)
         except Exception:  # it fails by itself, too, with a trace for the user
             return Traits("")
         if _drawn() != before:
@@ -187,8 +196,8 @@ def _plain(part: Any) -> Any:
 
 
 @torch.no_grad()
-def _activations(module: nn.Module, x: Tensor) -> int:
-    """How many numbers the layers of a module give for a batch in training."""
+def _activations(module: nn.Module, batch: Batch, scoring: Scoring) -> int:
+    """How many numbers the layers of a module give for a batch in training, if that can be scored."""
     count = 0
 
     def note(layer: nn.Module, inputs: Any, output: Any) -> None:
@@ -196,7 +205,8 @@ def _activations(module: nn.Module, x: Tensor) -> int:
         count += output.numel() if isinstance(output, Tensor) else 0
 
     hooks = [each.register_forward_hook(note) for each in module.modules() if not list(each.children())]
-    module.train()(x)
+    outputs = scoring.outputs(module.train()(batch.x), len(batch.x))
     for hook in hooks:
         hook.remove()
+    scoring.rows(outputs, batch.y).mean()
     return count

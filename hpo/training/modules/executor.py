@@ -67,6 +67,11 @@ class ModulesExecutor(Executor):
                 candidates.append(self._objective.candidate(job))
             except Exception as error:
                 self._ready.append((job, Evaluation(job).fail(error)))
+        if (attribute := Company.divided(candidates)) is not None:
+            self._say(
+                f"{attribute} differs from trial to trial: trials that differ in it train apart, which is slower; a number "
+                "may be a buffer instead (register_buffer), which keeps none apart"
+            )
         for chunk in Company.cut(candidates):
             if (reason := chunk[0].traits.reason) is None:
                 self._waiting.append(chunk)
@@ -181,9 +186,13 @@ class ModulesExecutor(Executor):
     def _train_alone(self, candidates: Sequence[Candidate], reason: str) -> None:
         self._alone |= {(each.job.study, each.job.number) for each in candidates}
         self._solo.submit([each.job for each in candidates])
-        if reason and reason not in self._told:
-            self._told.add(reason)
-            warnings.warn(f"{reason}: such trials train one after another, which is slower", stacklevel=2)
+        if reason:
+            self._say(f"{reason}: such trials train one after another, which is slower")
+
+    def _say(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            warnings.warn(line, stacklevel=3)
 
 
 def _key(job: Job) -> tuple[int, int]:

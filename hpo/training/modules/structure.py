@@ -61,6 +61,20 @@ def structure(module: nn.Module) -> Hashable:
     return tuple(found)
 
 
+def difference(first: Hashable, second: Hashable) -> str | None:
+    """The attribute or class in which two structures differ; None if they do in tensors or submodules, too."""
+    pairs = list(zip(first, second, strict=False))  # type: ignore[call-overload]
+    if len(first) != len(second) or any(len(a) != len(b) or (len(a) > 2 and a[2] != b[2]) for a, b in pairs):  # type: ignore[arg-type]
+        return None
+    for a, b in pairs:
+        if a[:2] != b[:2]:
+            return f"the class of {a[0]}"
+        for mine, other in zip(a[3], b[3], strict=False):
+            if mine != other:
+                return f"{a[0]}.{mine[0]}"
+    return None
+
+
 def _attributes(where: str, module: nn.Module) -> Hashable:
     left = {key: value for key, value in vars(module).items() if key not in _HOOKS and key not in _TENSORS}
     if isinstance(module, Dropout):
