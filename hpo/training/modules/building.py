@@ -52,7 +52,8 @@ def build_module(build: Callable[..., Any], job: Job, device: torch.device, inpu
         raise TypeError(f"build returned {type(module).__name__} without parameters that require gradients")
     if len({each.dtype for each in trained}) > 1:
         raise TypeError(f"build returned {type(module).__name__} with parameters of several types, expected one")
-    return take_over_dropout(module).to(device).train()
+    # a copy: what `build` keeps for itself, a backbone that was trained before, say, stays as it is
+    return take_over_dropout(copy.deepcopy(module)).to(device).train()
 
 
 def precision(module: nn.Module) -> torch.dtype:

@@ -19,8 +19,8 @@ from hpo.training import draws
 from hpo.training.gradients import clip, gradient_columns, penalize
 from hpo.training.hyperparameters import Settings
 from hpo.training.metrics import step_of
-from hpo.training.modules.data import Feed
 from hpo.training.modules.dropout import Call, words_of_steps
+from hpo.training.modules.feeds import Feed
 from hpo.training.modules.member import Member
 from hpo.training.modules.scoring import Scoring
 from hpo.training.modules.stacked import Layout, Stacked

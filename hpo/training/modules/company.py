@@ -17,8 +17,8 @@ from hpo.torch_mode import own_mode
 from hpo.training import draws
 from hpo.training.hyperparameters import Settings
 from hpo.training.modules.building import global_draws, precision
-from hpo.training.modules.data import Batch, Feed
 from hpo.training.modules.dropout import Call, calls_of, layers_of, words_of_steps
+from hpo.training.modules.feeds import Batch, Feed
 from hpo.training.modules.scoring import Scoring
 from hpo.training.modules.stacked import Layout, Stacked
 from hpo.training.modules.structure import IncomparableError, difference, structure

@@ -1,11 +1,10 @@
-"""A user's data as modules are given them: rows in an order of each trial's own, or batches of a loader."""
+"""What users give as data: arrays, Datasets or DataLoaders, read and checked."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -15,57 +14,12 @@ from torch.utils.data import DataLoader, IterableDataset
 from hpo import seeding
 from hpo.errors import DataError
 from hpo.global_randomness import Randomness
-from hpo.training import draws
 from hpo.training.modules.building import global_draws
+from hpo.training.modules.feeds import ArraysFeed, Batch, Feed, LoadersFeed, Rows, batches, tensor_of
 from hpo.training.splitting import Splitter
 from hpo.values import brief
 
-_BLOCK: Final = 512  # validation rows that are evaluated at once
 _FORMS: Final = "(X, y), ((X, y), (X_valid, y_valid)), two Datasets or two DataLoaders"
-
-
-class Batch(NamedTuple):
-    """Rows of a step.
-
-    Attributes:
-        x: inputs, (K, B, ...), or (B, ...) that all trials share.
-        y: targets, likewise.
-        shared: which of the two.
-    """
-
-    x: Tensor
-    y: Tensor
-    shared: bool
-
-
-class Feed(Protocol):
-    """Data on a device, floats in one precision.
-
-    Attributes:
-        own_batches: whether the data come in batches of their own.
-    """
-
-    own_batches: bool
-
-    def batch(self, batch_size: int) -> int:
-        """Rows of a step where a trial asks for `batch_size`; 0: the loader's."""
-        ...
-
-    def steps(self, batch_size: int) -> int:
-        """Steps of an epoch."""
-        ...
-
-    def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
-        """The batches of an epoch, counted from 0, for trials with these keys, (K,) int64 on the device."""
-        ...
-
-    def validation(self) -> Iterator[Batch]:
-        """The validation rows, which all trials share, in blocks."""
-        ...
-
-    def some(self, rows: int) -> Batch:
-        """The first training rows, or a loader's first batch."""
-        ...
 
 
 class Source(Protocol):
@@ -123,16 +77,8 @@ def _is_dataset(value: Any) -> bool:
     return not array and hasattr(value, "__len__") and hasattr(value, "__getitem__")
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Inputs (n, ...) and targets (n, ...), as given."""
-
-    x: Tensor
-    y: Tensor
-
-
-def _rows(where: str, x: Any, y: Any) -> _Rows:
-    found = _Rows(_tensor(f"inputs of the {where}", x), _tensor(f"targets of the {where}", y))
+def _rows(where: str, x: Any, y: Any) -> Rows:
+    found = Rows(tensor_of(f"inputs of the {where}", x), tensor_of(f"targets of the {where}", y))
     if len(found.x) != len(found.y) or len(found.x) < 1:
         raise DataError(f"the {where}: {len(found.x)} inputs and {len(found.y)} targets, expected one for each row")
     if found.x.is_floating_point() and not found.x.isfinite().all():
@@ -140,21 +86,7 @@ def _rows(where: str, x: Any, y: Any) -> _Rows:
     return found
 
 
-def _tensor(what: str, value: Any) -> Tensor:
-    try:
-        found = value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value))
-    except TypeError:
-        kind = getattr(np.asarray(value), "dtype", type(value).__name__)
-        raise DataError(
-            f"{what} are of type {kind}, expected numbers; for names of classes give "
-            "np.unique(y, return_inverse=True)[1]"
-        ) from None
-    if found.dim() == 0:
-        raise DataError(f"{what} are a single number, expected an array with a row for each")
-    return found.detach().cpu()
-
-
-def _items(what: str, dataset: Any) -> _Rows:
+def _items(what: str, dataset: Any) -> Rows:
     if isinstance(dataset, IterableDataset):
         raise DataError(f"the {what} data are an IterableDataset, expected a Dataset with length and items")
     xs, ys = [], []
@@ -173,7 +105,7 @@ def _items(what: str, dataset: Any) -> _Rows:
         raise DataError(f"the items of the {what} data cannot be put together: {error}") from None
 
 
-def _split(rows: _Rows, share: float, seed: int) -> _Arrays:
+def _split(rows: Rows, share: float, seed: int) -> _Arrays:
     """Training and validation rows, with the same shares of classes where that can be."""
     count, notices, strata = len(rows.y), list[str](), None
     if count < 2:
@@ -183,7 +115,7 @@ def _split(rows: _Rows, share: float, seed: int) -> _Arrays:
     classes = () if strata is None else tuple(map(str, range(int(strata.max()) + 1)))
     splitter = Splitter("data", count, strata, classes, None)
     train, validation, _ = splitter.split((1 - share, share), seed, notices)
-    parts = [_Rows(rows.x[some], rows.y[some]) for some in (np.sort(train), np.sort(validation))]
+    parts = [Rows(rows.x[some], rows.y[some]) for some in (np.sort(train), np.sort(validation))]
     return _Arrays(parts[0], parts[1], notices)
 
 
@@ -197,7 +129,7 @@ class _Arrays:
 
     own_batches = False
 
-    def __init__(self, train: _Rows, validation: _Rows, notices: Sequence[str] = ()) -> None:
+    def __init__(self, train: Rows, validation: Rows, notices: Sequence[str] = ()) -> None:
         self._train, self._validation, self.notices = train, validation, notices
         self.inputs = train.x[:2]
         if train.x.shape[1:] != validation.x.shape[1:]:
@@ -216,36 +148,10 @@ class _Arrays:
     def feed(self, device: torch.device, dtype: torch.dtype, convert: Callable[[Tensor], Tensor]) -> Feed:
         """See `Source`."""
         parts = [
-            _Rows(_as(part.x, device, dtype), _as(convert(part.y), device, dtype))
+            Rows(_as(part.x, device, dtype), _as(convert(part.y), device, dtype))
             for part in (self._train, self._validation)
         ]
-        return _ArraysFeed(*parts)
-
-
-@dataclass(frozen=True, eq=False)
-class _ArraysFeed:
-    train: _Rows
-    validated: _Rows
-    own_batches = False
-
-    def batch(self, batch_size: int) -> int:
-        return min(batch_size, len(self.train.y))
-
-    def steps(self, batch_size: int) -> int:
-        return -(-len(self.train.y) // batch_size)
-
-    def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
-        x, y = self.train.x, self.train.y
-        for rows in torch.split(draws.order(keys, epoch, len(y)), batch_size, dim=1):  # (K, B); the last may be smaller
-            flat = rows.flatten()
-            yield Batch(x[flat].view(*rows.shape, *x.shape[1:]), y[flat].view(*rows.shape, *y.shape[1:]), False)
-
-    def validation(self) -> Iterator[Batch]:
-        for x, y in zip(torch.split(self.validated.x, _BLOCK), torch.split(self.validated.y, _BLOCK), strict=True):
-            yield Batch(x, y, True)
-
-    def some(self, rows: int) -> Batch:
-        return Batch(self.train.x[:rows], self.train.y[:rows], True)
+        return ArraysFeed(*parts)
 
 
 class _Loaders:
@@ -263,7 +169,7 @@ class _Loaders:
                 raise DataError(f"the DataLoader of the {what} data has no length: give a map-style Dataset") from None
             if length < 1:
                 raise DataError(f"the DataLoader of the {what} data has no batches")
-        firsts = [next(_batches(loader, 0)) for loader in (train, validation)]
+        firsts = [next(batches(loader, 0)) for loader in (train, validation)]
         self.inputs, self.targets = firsts[0][0], torch.cat([y for _, y in firsts])
         sizes = torch.tensor([len(train), len(validation)])
         self.digest = _digest(sizes, *(part for pair in firsts for part in pair))
@@ -274,48 +180,7 @@ class _Loaders:
         def prepare(pair: tuple[Tensor, Tensor]) -> Batch:
             return Batch(_as(pair[0], device, dtype), _as(convert(pair[1]), device, dtype), True)
 
-        return _LoadersFeed(self._train, self._validation, prepare)
-
-
-@dataclass(frozen=True, eq=False)
-class _LoadersFeed:
-    train: DataLoader[Any]
-    validated: DataLoader[Any]
-    prepare: Callable[[tuple[Tensor, Tensor]], Batch]
-    own_batches = True
-
-    def batch(self, batch_size: int) -> int:
-        return 0
-
-    def steps(self, batch_size: int) -> int:
-        return len(self.train)
-
-    def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
-        return map(self.prepare, _batches(self.train, epoch))
-
-    def validation(self) -> Iterator[Batch]:
-        return map(self.prepare, _batches(self.validated, 0))
-
-    def some(self, rows: int) -> Batch:
-        return self.prepare(next(_batches(self.train, 0)))
-
-
-def _batches(loader: DataLoader[Any], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of a loader, whose draws depend on the epoch alone."""
-    seed = seeding.derive("loader", epoch)
-    randomness = Randomness(seed)
-    if loader.generator is not None:
-        loader.generator.manual_seed(seed)
-    with global_draws(randomness):
-        iterator = iter(loader)
-    while True:
-        with global_draws(randomness):
-            batch = next(iterator, None)
-        if batch is None:
-            return
-        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-            raise DataError(f"a DataLoader gave {brief(batch, 60)} ({type(batch).__name__}), expected batches (x, y)")
-        yield _tensor("inputs of a batch", batch[0]), _tensor("targets of a batch", batch[1])
+        return LoadersFeed(self._train, self._validation, prepare)
 
 
 def _digest(*arrays: Tensor) -> str:

@@ -69,8 +69,8 @@ class ModulesExecutor(Executor):
                 self._ready.append((job, Evaluation(job).fail(error)))
         if (attribute := Company.divided(candidates)) is not None:
             self._say(
-                f"{attribute} differs from trial to trial: trials that differ in it train apart, which is slower; a number "
-                "may be a buffer instead (register_buffer), which keeps none apart"
+                f"{attribute} differs from trial to trial: trials that differ in it train apart, which is slower; a "
+                "number may be a buffer instead (register_buffer), which keeps none apart"
             )
         for chunk in Company.cut(candidates):
             if (reason := chunk[0].traits.reason) is None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from hpo.executors.base import Executor
     from hpo.training.modules.company import Candidate, Company
-    from hpo.training.modules.data import Feed, Source
+    from hpo.training.modules.data import Source
+    from hpo.training.modules.feeds import Feed
     from hpo.training.modules.run import ModuleRun
     from hpo.training.modules.scoring import Scoring
 

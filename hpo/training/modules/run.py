@@ -18,8 +18,8 @@ from hpo.training.gradients import clip_gradients, penalize_gradients
 from hpo.training.hyperparameters import Settings
 from hpo.training.metrics import step_of
 from hpo.training.modules.building import global_draws
-from hpo.training.modules.data import Batch, Feed
 from hpo.training.modules.dropout import Words, calls_of, layers_of, words_of_steps
+from hpo.training.modules.feeds import Batch, Feed
 from hpo.training.modules.scoring import Scoring
 from hpo.training.optimizers import make_optimizer, set_rate
 from hpo.training.schedules import History
@@ -29,7 +29,7 @@ class ModuleRun(Run):
     """A trial under training; going on later gives what going on at once would have given.
 
     Args:
-        module: before its first epoch, see `build_module`; a copy is trained.
+        module: before its first epoch, see `build_module`; it is trained.
         settings: the training hyperparameters.
         feed: what to train and validate on.
         seed: all randomness of the trial, in [0, 2^63).
@@ -40,7 +40,7 @@ class ModuleRun(Run):
     def __init__(
         self, module: nn.Module, settings: Settings, feed: Feed, seed: int, epochs: int, scoring: Scoring
     ) -> None:
-        self.module = copy.deepcopy(module)
+        self.module = module
         self.settings, self.epochs = settings, epochs
         self._feed, self._scoring = feed, scoring
         self._parameters = [each for each in self.module.parameters() if each.requires_grad]

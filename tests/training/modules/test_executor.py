@@ -208,9 +208,7 @@ def test_a_study_that_breaks_off_has_the_same_trials_in_the_end(tmp_path, monkey
 
 def test_halving_through_search_finds_what_the_trials_alone_say(tmp_path):
     found = own.objective(own.layer_norm)
-    study = search(
-        found, SPACE, "halving", trials=4, epochs=4, progress=False, store=tmp_path / "s.db"
-    )
+    study = search(found, SPACE, "halving", trials=4, epochs=4, progress=False, store=tmp_path / "s.db")
     assert study.best.epochs == 4
     best = study.best
     job = replace(own.jobs([best.params], epochs=4)[0], seed=best.seed)

@@ -105,18 +105,23 @@ def test_as_a_buffer_it_is():
         own.check_same(outcomes[job.number], own.alone(found, job))
 
 
+def hidden(scale):
+    """A function that depends on something of its own which is not compared."""
+
+    def act(x):
+        return x * act.scale
+
+    act.scale = scale
+    return act
+
+
 class Hidden(nn.Module):
-    """Depends on something that no attribute shows."""
-
-    secrets: dict[int, float] = {}  # noqa: RUF012  (what users should not do)
-
     def __init__(self, scale):
         super().__init__()
-        self.layer = nn.Linear(5, 3).double()
-        self.secrets[id(self)] = scale
+        self.layer, self.act = nn.Linear(5, 3).double(), hidden(scale)
 
     def forward(self, x):
-        return self.layer(x) * self.secrets.get(id(self), 1.0)
+        return self.act(self.layer(x))
 
 
 def test_what_no_attribute_shows_is_found_out_when_outputs_differ():
@@ -124,9 +129,8 @@ def test_what_no_attribute_shows_is_found_out_when_outputs_differ():
     some = own.jobs([{"scale": 1.0 if k < 3 else 2.0, "learning_rate": 0.1} for k in range(5)])
     with pytest.warns(UserWarning, match="Hidden gives other outputs in company than by itself"):
         outcomes = own.fused(found, some)
-    for job in some[:3]:
+    for job in some:
         own.check_same(outcomes[job.number], own.alone(found, job))
-    assert all(outcomes[job.number].error is None for job in some)
 
 
 class Global(nn.Module):
