@@ -24,7 +24,7 @@ from hpo.training.modules.stacked import Layout, Stacked
 from hpo.training.modules.structure import IncomparableError, difference, structure
 from hpo.trial import Job
 
-CHUNK_BYTES: Final = 2**24  # of a chunk: fixed, since the last bits of a trial may depend on its company
+CHUNK_BYTES: Final = 2**26  # of a chunk: fixed, since the last bits of a trial may depend on its company
 MOST: Final = 64  # trials of a chunk, so that what is lost with a chunk is little
 _ROWS: Final = 4  # on which modules are compared
 
@@ -51,16 +51,22 @@ class Candidate:
     Attributes:
         job: the job.
         settings: its training hyperparameters.
-        module: before its first epoch.
+        module: before its first epoch; None: it has to be built again.
         structure: of the module; None: it cannot be compared with others.
         traits: of its structure.
     """
 
     job: Job
     settings: Settings
-    module: nn.Module
+    module: nn.Module | None
     structure: Hashable
     traits: Traits
+
+    @property
+    def built(self) -> nn.Module:
+        """The module."""
+        assert self.module is not None  # or nobody would look at it now
+        return self.module
 
 
 class Company:
@@ -119,14 +125,14 @@ def agreeing(candidates: Sequence[Candidate], feed: Feed, scoring: Scoring) -> l
 
     Their modules are used up: running statistics change.
     """
-    modules = [each.module for each in candidates]
+    modules = [each.built for each in candidates]
     x = feed.some(_ROWS).x[:_ROWS]
     together = _stack(modules, scoring)
     trained, evaluated = together.forward(x, True, None).detach(), together.evaluate(x)
     found = []
     for k, each in enumerate(candidates):
-        same = each.structure is not None and structure(each.module) == each.structure[0]  # type: ignore[index]
-        found.append(same and _agree(each.module, x, scoring, trained[k], evaluated[k]))
+        same = each.structure is not None and structure(each.built) == each.structure[0]  # type: ignore[index]
+        found.append(same and _agree(each.built, x, scoring, trained[k], evaluated[k]))
     return found
 
 

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -23,6 +23,8 @@ from hpo.trial import Job, Outcome, State
 
 if TYPE_CHECKING:
     from hpo.training.modules.objective import TorchObjective
+
+_WAITING_BYTES: Final = 2**28  # of modules of one call
 
 
 class ModulesExecutor(Executor):
@@ -67,6 +69,7 @@ class ModulesExecutor(Executor):
                 candidates.append(self._objective.candidate(job))
             except Exception as error:
                 self._ready.append((job, Evaluation(job).fail(error)))
+        _let_go(candidates)
         if (attribute := Company.divided(candidates)) is not None:
             self._say(
                 f"{attribute} differs from trial to trial: trials that differ in it train apart, which is slower; a "
@@ -175,13 +178,15 @@ class ModulesExecutor(Executor):
         if out_of_memory(error) and len(left) > 1:
             if self._objective.torch_device.type == "cuda":
                 torch.cuda.empty_cache()
+            for each in left:
+                each.module = None  # the check has used it up
             half = len(left) // 2
             self._waiting[:0] = [left[:half], left[half:]]
             return
         said = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
         wanted = [each for each in left if _key(each.job) not in self._dropped]
-        self._train_alone(wanted, f"{type(left[0].module).__name__} failed in company ({text})")
+        self._train_alone(wanted, f"{type(work.candidates[0].built).__name__} failed in company ({text})")
 
     def _train_alone(self, candidates: Sequence[Candidate], reason: str) -> None:
         self._alone |= {(each.job.study, each.job.number) for each in candidates}
@@ -193,6 +198,15 @@ class ModulesExecutor(Executor):
         if line not in self._told:
             self._told.add(line)
             warnings.warn(line, stacklevel=3)
+
+
+def _let_go(candidates: Sequence[Candidate]) -> None:
+    """Forget modules that are too many to wait in memory: they are built again when it is their turn."""
+    room = _WAITING_BYTES
+    for each in candidates:
+        room -= sum(tensor.nbytes for tensor in (*each.built.parameters(), *each.built.buffers()))
+        if room < 0:
+            each.module = None
 
 
 def _key(job: Job) -> tuple[int, int]:

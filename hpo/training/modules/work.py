@@ -62,6 +62,9 @@ class Work:
         self.candidates = list(candidates)
         self.stopped = False
         self._objective = objective
+        for each in candidates:
+            if each.module is None:
+                each.module = objective.module(each.job)
         fresh = {each.job.number: _member(each) for each in candidates}
         if candidates[0].job.start == 0:
             self.members = fresh
@@ -88,15 +91,17 @@ class Work:
 
     def _train(self, tell: Callable[[Message], None]) -> list[Event]:
         objective, begin = self._objective, time.perf_counter()
-        feed = objective.feed(precision(self.candidates[0].module))
+        feed = objective.feed(precision(self.candidates[0].built))
         same = agreeing(self.candidates, feed, objective.scoring)
         strangers = [each for each, agrees in zip(self.candidates, same, strict=True) if not agrees]
         if strangers:
-            name = type(strangers[0].module).__name__
+            name = type(strangers[0].built).__name__
             reason = f"{name} gives other outputs in company than by itself (it depends on more than its attributes)"
             for each in strangers:
                 del self.members[each.job.number]
             tell(Message(self, strangers=strangers, reason=reason))
+        for each in self.candidates[1:]:
+            each.module = None  # its numbers are the member's
         jobs = {self.members[each.job.number]: each.job for each in self.candidates if each.job.number in self.members}
         evaluations = {member: Evaluation(job, member.last) for member, job in jobs.items()}
         ended: dict[Member, Outcome] = {}
@@ -106,7 +111,7 @@ class Work:
         going = [member for member in jobs if member not in ended]
         if going:
             first = self.candidates[0]
-            chunk = Chunk(going, first.module, feed, objective.scoring, first.traits.calls)
+            chunk = Chunk(going, first.built, feed, objective.scoring, first.traits.calls)
             while len(ended) < len(jobs):
                 steps = chunk.train_epoch(lambda: self.stopped)
                 if steps is None:
@@ -137,6 +142,6 @@ def _record(
 
 def _member(candidate: Candidate) -> Member:
     """The trial before its first epoch."""
-    module, job = candidate.module, candidate.job
+    module, job = candidate.built, candidate.job
     p = tuple(layer.p for layer in layers_of(module))
     return Member(candidate.settings, job.seed, job.epochs, p, Layout(module).tensors(module))

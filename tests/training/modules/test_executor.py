@@ -12,7 +12,8 @@ from torch import nn
 from hpo import Choice, Float, search
 from hpo.errors import StorageError
 from hpo.store import Store
-from hpo.training.modules import company
+from hpo.training.modules import company, work
+from hpo.training.modules import executor as modules_executor
 from hpo.training.modules.executor import ModulesExecutor
 from hpo.trial import Outcome, Progress, State
 
@@ -43,6 +44,15 @@ def test_what_is_left_of_a_round_is_cut_into_the_same_chunks(small_chunks):
     assert found.bundles([*chunks[0], *chunks[2]]) == [chunks[0], chunks[2]]
     for chunk in chunks:
         assert found.bundles(chunk) == [chunk]
+
+
+def test_modules_that_are_too_many_to_wait_are_built_again(small_chunks, monkeypatch):
+    found, some = own.objective(own.linear), own.jobs(own.different(9))
+    expected = own.fused(found, some)
+    monkeypatch.setattr(modules_executor, "_WAITING_BYTES", 1000)
+    assert {n: outcome.curve for n, outcome in own.fused(found, some).items()} == {
+        n: outcome.curve for n, outcome in expected.items()
+    }
 
 
 def test_batch_sizes_and_epochs_divide_trials():
@@ -172,6 +182,24 @@ def test_an_error_in_company_leaves_the_others_to_train_alone():
         outcomes = own.fused(found, some)
     assert [outcomes[k].state == State.DONE for k in range(3)] == [True, False, True]
     assert "of this trial only" in outcomes[1].error
+
+
+def test_short_of_memory_a_chunk_is_halved(monkeypatch):
+    sizes = []
+
+    class Greedy(work.Chunk):
+        def train_epoch(self, stopped):
+            sizes.append(len(self.members))
+            if len(self.members) > 2:
+                raise MemoryError
+            return super().train_epoch(stopped)
+
+    monkeypatch.setattr(work, "Chunk", Greedy)
+    found, some = own.objective(own.batch_norm), own.jobs(own.different(4), epochs=1)
+    outcomes = own.fused(found, some)
+    assert sizes == [4, 2, 2]
+    for job in some:
+        own.check_same(outcomes[job.number], own.alone(found, job))
 
 
 SPACE = {
