@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small: shows that all works")
     parser.add_argument("--threads", type=int, default=CORES, help="of the fused side")
     given = parser.parse_args()
-    trials, epochs, rounds, sample = (16, 2, 1, 1) if given.quick else (256, 10, 2, 4)
+    trials, epochs, rounds, sample = (16, 2, 1, 1) if given.quick else (256, 5, 3, 4)
     print(f"torch {torch.__version__}, {CORES} cores; medians of {rounds} rounds, {epochs} epochs, batches of {BATCH}")
     for row in (
         Row("MLP with LayerNorm and dropout", build_mlp, tables(), 5),

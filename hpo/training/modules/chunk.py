@@ -19,7 +19,7 @@ from hpo.training import draws
 from hpo.training.gradients import clip, gradient_columns, penalize
 from hpo.training.hyperparameters import Settings
 from hpo.training.metrics import step_of
-from hpo.training.modules.dropout import Call, words_of_steps
+from hpo.training.modules.dropout import Call, probabilities, words_of_steps
 from hpo.training.modules.feeds import Feed
 from hpo.training.modules.member import Member
 from hpo.training.modules.scoring import Scoring
@@ -67,7 +67,7 @@ class Chunk:
             member.tensors = rows[k], *(each[k] for each in fixed), *slots[k]
         self._kept = count  # tensors of a member but for its slots
         self._keys = draws.trial_keys([member.seed for member in self.members]).to(rows.device)
-        self._p = torch.tensor([member.p for member in self.members], dtype=torch.float64, device=rows.device)
+        self._p = probabilities([member.p for member in self.members], rows)
         smoothing = torch.tensor([member.settings.label_smoothing for member in self.members], dtype=torch.float64)
         self._smoothing = smoothing.to(rows)[:, None, None] if smoothing.any() else None
 

@@ -17,7 +17,7 @@ from hpo.torch_mode import own_mode
 from hpo.training import draws
 from hpo.training.hyperparameters import Settings
 from hpo.training.modules.building import global_draws, precision
-from hpo.training.modules.dropout import Call, calls_of, layers_of, words_of_steps
+from hpo.training.modules.dropout import Call, calls_of, layers_of, probabilities, words_of_steps
 from hpo.training.modules.feeds import Batch, Feed
 from hpo.training.modules.scoring import Scoring
 from hpo.training.modules.stacked import Layout, Stacked
@@ -176,9 +176,8 @@ def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, sc
     layout = Layout(module)
     try:
         together = _stack([module, module], scoring)
-        keys, p = draws.trial_keys([1, 2]).to(batch.x.device), [[layer.p for layer in layers_of(module)]] * 2
-        of_layers = torch.tensor(p, dtype=torch.float64, device=keys.device)
-        words = next(words_of_steps(keys, 0, calls, of_layers)) if calls else None
+        p = probabilities([[layer.p for layer in layers_of(module)]] * 2, next(module.parameters()))
+        words = next(words_of_steps(draws.trial_keys([1, 2]).to(p.device), 0, calls, p)) if calls else None
         outputs = together.forward(batch.x, True, words)
         targets = batch.y.expand(2, *batch.y.shape)
         _, gradient = scoring.stacked(outputs.detach(), targets, None)

@@ -29,7 +29,7 @@ class Words(NamedTuple):
     Attributes:
         rows: (R,) int32, at least as many as the input has.
         units: (U,) int32.
-        p: probability of dropping, () float64.
+        p: probability of dropping, ().
     """
 
     rows: Tensor
@@ -143,6 +143,11 @@ def calls_of(module: nn.Module, x: Tensor) -> list[Call]:
     return masks.calls
 
 
+def probabilities(p: Sequence[Sequence[float]], like: Tensor) -> Tensor:
+    """Those of each trial's layers, (K, L), where and at least as precise as parameters are."""
+    return torch.tensor(p, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
+
+
 def words_of_steps(keys: Tensor, epoch: int, calls: Sequence[Call], p: Tensor) -> Iterator[list[Words]]:
     """For each step of an epoch the words of all calls.
 
@@ -150,7 +155,7 @@ def words_of_steps(keys: Tensor, epoch: int, calls: Sequence[Call], p: Tensor) -
         keys: of K trials, (K,) int64.
         epoch: counted from 0.
         calls: of a forward pass with as many rows as the greatest batch.
-        p: of each layer, (K, L) float64 on the device of the keys.
+        p: of each layer, (K, L) on the device of the keys.
 
     Yields:
         Words with K trials in front, for each call.

@@ -122,7 +122,8 @@ class ModulesExecutor(Executor):
         """See `Executor.release`."""
         self._paused.release(study, keep)
         self._solo.release(study, keep)
-        self._alone = {(of, number) for of, number in self._alone if of != study or keep(number) or self._solo.busy}
+        if not self._solo.busy:  # of those that train there now some may go on later
+            self._alone = {(of, number) for of, number in self._alone if of != study or keep(number)}
 
     def close(self) -> None:
         """Stop the threads at their next step and give back everything."""

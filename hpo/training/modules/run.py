@@ -18,7 +18,7 @@ from hpo.training.gradients import clip_gradients, penalize_gradients
 from hpo.training.hyperparameters import Settings
 from hpo.training.metrics import step_of
 from hpo.training.modules.building import global_draws
-from hpo.training.modules.dropout import Words, calls_of, layers_of, words_of_steps
+from hpo.training.modules.dropout import Words, calls_of, layers_of, probabilities, words_of_steps
 from hpo.training.modules.feeds import Batch, Feed
 from hpo.training.modules.scoring import Scoring
 from hpo.training.optimizers import make_optimizer, set_rate
@@ -118,7 +118,7 @@ class ModuleRun(Run):
         if not self._dropout:
             return
         calls = calls_of(self.module, self._feed.some(self.settings.batch_size).x)
-        p = torch.tensor([[layer.p for layer in self._dropout]], dtype=torch.float64, device=self._keys.device)
+        p = probabilities([[layer.p for layer in self._dropout]], self._parameters[0])
         for words in words_of_steps(self._keys, self.epoch, calls, p):
             yield [Words(*(part[0] for part in each)) for each in words]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 import hashlib
 import inspect
 import sys
 from collections.abc import Hashable, Mapping
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
@@ -132,15 +133,17 @@ class _Values:
             return self._of_class(value)
         if isinstance(value, FunctionType):
             return self._of_function(value)
-        if isinstance(value, (BuiltinFunctionType, ModuleType)) or inspect.ismethoddescriptor(value):
-            return type(value).__name__, id(value)  # these live as long as the process
+        if _is_lasting(value):
+            return type(value).__name__, id(value)
         if isinstance(value, MethodType):
             return "method", self.of(value.__func__), self.of(value.__self__)
         if isinstance(value, (property, staticmethod, classmethod)):
             parts = (value.fget, value.fset) if isinstance(value, property) else (value.__func__,)
             return type(value), tuple(map(self.of, parts))
-        if type(value).__module__.partition(".")[0] == "torch" and callable(value) and not isinstance(value, nn.Module):
-            return type(value), id(value)  # torch.ops and their like
+        if isinstance(value, SimpleNamespace):
+            return SimpleNamespace, self.of(vars(value))
+        if dataclasses.is_dataclass(value):
+            return self.of(type(value)), self.of([getattr(value, field.name) for field in dataclasses.fields(value)])
         raise IncomparableError(f"{self._where} is {type(value).__name__}, which cannot be compared")
 
     def _of_class(self, kind: type) -> Hashable:
@@ -181,6 +184,14 @@ def _globals_of(function: FunctionType) -> Hashable:
     """The plain values of its module that a function's code names."""
     names = ((name, function.__globals__.get(name, _ABSENT)) for name in function.__code__.co_names)
     return tuple((name, type(value), repr(value)) for name, value in names if isinstance(value, _PLAIN))
+
+
+def _is_lasting(value: Any) -> bool:
+    """Whether it is a module, a function of C or an operator of torch, which live as long as the process."""
+    if isinstance(value, BuiltinFunctionType):
+        return isinstance(value.__self__, (ModuleType, type)) or value.__self__ is None
+    operator = type(value).__module__ == "torch._ops"
+    return operator or isinstance(value, ModuleType) or inspect.ismethoddescriptor(value)
 
 
 def _importable(value: Any) -> bool:

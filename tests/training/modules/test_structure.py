@@ -1,11 +1,19 @@
 """Modules that differ in anything but numbers to be trained do not train together, and none is trained wrongly."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import own_modules as own
 import pytest
 import torch
 from torch import nn
 
 from hpo.training.modules.structure import IncomparableError, structure
+
+
+@dataclass
+class Settings:
+    number: int
 
 
 def same(first, second):
@@ -33,6 +41,8 @@ def test_modules_that_differ_in_numbers_alone_are_alike():
         (lambda: own.Scaled(1), lambda: own.Scaled(True)),
         (lambda: own.Scaled(torch.relu), lambda: own.Scaled(torch.tanh)),
         (lambda: own.Scaled(closure(1)), lambda: own.Scaled(closure(2))),
+        (lambda: own.Scaled(SimpleNamespace(a=1)), lambda: own.Scaled(SimpleNamespace(a=2))),
+        (lambda: own.Scaled(Settings(1)), lambda: own.Scaled(Settings(2))),
     ],
 )
 def test_modules_that_differ_otherwise_are_not(first, second):
