@@ -26,6 +26,7 @@ from hpo.trial import Job
 
 CHUNK_BYTES: Final = 2**26  # of a chunk: fixed, since the last bits of a trial may depend on its company
 MOST: Final = 64  # trials of a chunk, so that what is lost with a chunk is little
+_REMEMBERED: Final = 1000  # structures
 _ROWS: Final = 4  # on which modules are compared
 
 
@@ -90,6 +91,8 @@ class Company:
         feed = self._feed(precision(module))
         key = found, feed.batch(settings.batch_size)
         if key not in self._known:
+            if len(self._known) == _REMEMBERED:
+                self._known.clear()
             self._known[key] = _look(module, found, feed, settings, self._scoring)
         return Candidate(job, settings, module, key, self._known[key])
 

@@ -63,7 +63,8 @@ def test_batch_sizes_and_epochs_divide_trials():
     assert len(found.bundles(targets)) == 3
 
 
-@pytest.mark.parametrize("kind", ["layer_norm", "batch_norm"])
+@pytest.mark.filterwarnings("ignore:lstm is LSTM")
+@pytest.mark.parametrize("kind", ["layer_norm", "batch_norm", "lstm"])
 def test_training_on_after_a_rung_equals_training_through(kind):
     found, some = own.objective(getattr(own, kind)), own.jobs(own.different(8), epochs=5)
     through = own.fused(found, some)
