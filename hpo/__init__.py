@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hpo.space import Space as Space
     from hpo.study import Study as Study
     from hpo.study import load_study as load_study
+    from hpo.training.modules.objective import TorchObjective as TorchObjective
     from hpo.training.saved import load_model as load_model
     from hpo.trial import Outcome as Outcome
     from hpo.trial import Proposal as Proposal
@@ -50,6 +51,7 @@ _HOME = {
     "SimpleNNRegressor": "hpo.estimators",
     "Space": "hpo.space",
     "Study": "hpo.study",
+    "TorchObjective": "hpo.training.modules.objective",
     "Trial": "hpo.trial",
     "create_study": "hpo.api",
     "from_optuna": "hpo.integrations.optuna",

@@ -4,6 +4,7 @@ import copy
 import inspect
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,6 +78,8 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
             return OptunaObjective(function, direction, path)
         batched = bool(description.get("batched", False))
         return FunctionObjective(function, batched=batched, direction=direction, path=path)
+    if (path := description.get("build")) is not None:
+        return _beside(path, description)
     if "by_hand" in description:
         raise LoadError("the study was made for asking and telling by hand: it has no objective to run")
     settings = {key: value for key, value in description.items() if key != "name"}
@@ -86,6 +89,21 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
         raise LoadError(
             f"the study's objective {brief(dict(description))} is not registered: call study.resume(objective=...)"
         ) from None
+
+
+def _beside(path: str, description: Mapping[str, Any]) -> Objective:
+    """The objective of this description that stands in the module of its `build`, whose data came from Python."""
+    module = path.partition(":")[0]
+    if module != "__main__" and "<" not in path:
+        import_object(path)
+        for value in vars(sys.modules[module]).values():
+            if isinstance(value, Objective) and value.describe() == description:
+                return value
+    raise LoadError(
+        f"the study trains modules of {path!r} on data that came from Python: run that again with the name of the "
+        "study, or call study.resume(objective=TorchObjective(build, data)); one that stands in the module of build, "
+        "objective = TorchObjective(build, data), is found"
+    )
 
 
 def objective_by_name(name: str, settings: Mapping[str, Any]) -> Objective:

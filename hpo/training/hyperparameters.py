@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from hpo.domains import Choice, Float, Int
+from hpo.domains import Choice, Domain, Float, Int
 from hpo.errors import SpaceError, did_you_mean
 from hpo.space import Space
 from hpo.values import plain
@@ -309,12 +309,17 @@ def check_space(space: Space, task: str = "classification") -> None:
         SpaceError: an unknown hyperparameter, or an illegal option or end of a range, with found and expected.
     """
     for name, domain in space.items():
-        if isinstance(domain, Choice):
-            for option in domain.options:
-                _accept(name, option, "an option: ", task)
-        elif isinstance(domain, (Float, Int)):
-            _accept(name, domain.low, "low: ", task)
-            _accept(name, domain.high, "high: ", task)
+        check_domain(name, domain, task)
+
+
+def check_domain(name: str, domain: Domain, task: str = "classification") -> None:
+    """Refuse a domain with values that hyperparameter `name` cannot have; raises as `check_space`."""
+    if isinstance(domain, Choice):
+        for option in domain.options:
+            _accept(name, option, "an option: ", task)
+    elif isinstance(domain, (Float, Int)):
+        _accept(name, domain.low, "low: ", task)
+        _accept(name, domain.high, "high: ", task)
 
 
 def _accept(name: str, value: Any, where: str, task: str) -> Any:

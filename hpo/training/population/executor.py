@@ -64,7 +64,7 @@ class PopulationExecutor(Executor):
         self._chunk_bytes = machine.chunk_bytes(device, self.threads) if chunk_bytes is None else chunk_bytes
         self._solo = InProcessExecutor(cast(Objective, objective))  # which asks for runs only
         self._told: set[str] = set()  # why trials went there
-        self._paused = Paused(paused_bytes)
+        self._paused: Paused[Member] = Paused(paused_bytes)
         self._trials: dict[Member, TrialUnderWay] = {}  # of the members that train
         self._groups: dict[Shape, Group] = {}
         self._passes: list[Pass] = []  # in the threads

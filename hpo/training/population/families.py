@@ -3,21 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hpo.training.gradients import clip, gradient_columns, penalize
 from hpo.training.hyperparameters import Settings
-from hpo.training.optimizers import OPTIMIZERS, Columns, setting_columns, stacked_step, step_columns
+from hpo.training.optimizers import OPTIMIZERS, Columns, Optimizer, setting_columns, stacked_step, step_columns
 from hpo.training.population.layout import Layout
 from hpo.training.population.member import Member
 from hpo.training.population.network import runs
+from hpo.training.schedules import History
 
 
 def family_of(settings: Settings) -> tuple[int, str, bool]:
     """What the members of a family have in common; without decay, a step is one operation shorter."""
     return -len(settings.widths), settings.optimizer, settings.weight_decay > 0
+
+
+class Trained(Protocol):
+    """What coefficients need to know of a trial."""
+
+    settings: Settings
+    epochs: int
+    history: History
+
+    @property
+    def epoch(self) -> int:
+        """Epochs trained."""
+        ...
+
+
+def epoch_columns(
+    optimizer: Optimizer, settings: Columns, members: Sequence[Trained], steps: int, like: Tensor
+) -> list[Columns]:
+    """The coefficients of every step of the epoch to come, (k, 1) each.
+
+    Args:
+        optimizer: of all members.
+        settings: their `setting_columns`.
+        members: k trials.
+        steps: of an epoch.
+        like: has the type and device that the coefficients get.
+    """
+    trained = torch.tensor([member.epoch * steps for member in members], device="cpu")  # (k,)
+    t = torch.arange(1, steps + 1, device="cpu")[:, None, None] + trained[:, None]  # (S, k, 1)
+    rates = [[each.history.rate(each.settings, each.epoch, each.epochs)] for each in members]
+    now = {**settings, "learning_rate": torch.tensor(rates, dtype=torch.float64, device="cpu")}
+    found = {name: c.to(like) for name, c in step_columns(optimizer, now, t).items()}
+    changing = {name: c.unbind() for name, c in found.items() if c.dim() == 3}
+    return [found | {name: each[step] for name, each in changing.items()} for step in range(steps)]
 
 
 class Family:
@@ -59,14 +95,7 @@ class Family:
 
     def columns(self, steps: int) -> list[Columns]:
         """The coefficients of every step of the epoch to come, (k, 1) each."""
-        members = self._members
-        trained = torch.tensor([member.epoch * steps for member in members], device="cpu")  # (k,)
-        t = torch.arange(1, steps + 1, device="cpu")[:, None, None] + trained[:, None]  # (S, k, 1)
-        rates = [[each.history.rate(each.settings, each.epoch, each.epochs)] for each in members]
-        settings = self._settings | {"learning_rate": torch.tensor(rates, dtype=torch.float64, device="cpu")}
-        found = {name: c.to(self._rows) for name, c in step_columns(self._optimizer, settings, t).items()}
-        changing = {name: c.unbind() for name, c in found.items() if c.dim() == 3}
-        return [found | {name: each[step] for name, each in changing.items()} for step in range(steps)]
+        return epoch_columns(self._optimizer, self._settings, self._members, steps, self._rows)
 
     def step(self, columns: Columns) -> None:
         """One step of the optimizer."""

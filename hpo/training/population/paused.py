@@ -11,20 +11,32 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from hpo.objective import Step
-from hpo.training.population.member import Member
 from hpo.training.schedules import History
 
 _MEMORY_SHARE = 8  # one part in so many of the machine's memory is for paused trials
 _UNKNOWN_MEMORY = 4 * 2**30  # bytes, where the system does not say
 
+
+class Pausable(Protocol):
+    """A trial between two epochs, see `hpo.training.population.member.Member`."""
+
+    tensors: tuple[Tensor, ...]
+    last: Step | None
+    history: History
+    best: tuple[Tensor, ...]
+
+
+M = TypeVar("M", bound=Pausable)
 Key = tuple[int, int, int]  # study, number of the trial, fold
 
 
-class Paused:
+class Paused(Generic[M]):
     """The training states of paused trials.
 
     Args:
@@ -33,7 +45,7 @@ class Paused:
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = memory_share() if limit is None else limit
-        self._kept: OrderedDict[Key, Member] = OrderedDict()
+        self._kept: OrderedDict[Key, M] = OrderedDict()
         self._spilled: dict[Key, tuple[Path, bytes]] = {}  # file, digest of its content
         self._bytes = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -42,7 +54,7 @@ class Paused:
     def __len__(self) -> int:
         return len(self._kept) + len(self._spilled)
 
-    def put(self, key: Key, member: Member) -> None:
+    def put(self, key: Key, member: M) -> None:
         """Keep a trial; its tensors become its own."""
         member.tensors = tuple(tensor.detach().to("cpu", copy=True) for tensor in member.tensors)
         member.best = tuple(tensor.to("cpu") for tensor in member.best)
@@ -53,7 +65,7 @@ class Paused:
             self._bytes -= _size(member)
             self._spill(oldest, member)
 
-    def take(self, key: Key, fresh: Member) -> Member:
+    def take(self, key: Key, fresh: M) -> M:
         """The paused trial, or `fresh` if there is none or it was lost."""
         if key in self._kept:
             member = self._kept.pop(key)
@@ -90,7 +102,7 @@ class Paused:
             self._folder.cleanup()
             self._folder = None
 
-    def _spill(self, key: Key, member: Member) -> None:
+    def _spill(self, key: Key, member: M) -> None:
         assert member.last is not None  # a trial is paused after an epoch
         state = {
             "last": asdict(member.last),
@@ -119,7 +131,7 @@ class Paused:
         self._spilled[key] = file, hashlib.blake2b(content.getbuffer()).digest()
 
 
-def _size(member: Member) -> int:
+def _size(member: Pausable) -> int:
     return sum(tensor.nbytes for tensor in (*member.tensors, *member.best))
 
 

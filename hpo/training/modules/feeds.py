@@ -1,0 +1,158 @@
+"""What trials train on: rows in an order of each trial's own, or the batches of a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from hpo import seeding
+from hpo.errors import DataError
+from hpo.global_randomness import Randomness
+from hpo.training import draws
+from hpo.training.modules.building import global_draws
+from hpo.values import brief
+
+_BLOCK: Final = 512  # validation rows that are evaluated at once
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Inputs (n, ...) and targets (n, ...), as given."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Batch(NamedTuple):
+    """Rows of a step.
+
+    Attributes:
+        x: inputs, (K, B, ...), or (B, ...) that all trials share.
+        y: targets, likewise.
+        shared: which of the two.
+    """
+
+    x: Tensor
+    y: Tensor
+    shared: bool
+
+
+class Feed(Protocol):
+    """Data on a device, floats in one precision.
+
+    Attributes:
+        own_batches: whether the data come in batches of their own.
+    """
+
+    own_batches: bool
+
+    def batch(self, batch_size: int) -> int:
+        """Rows of a step where a trial asks for `batch_size`; 0: the loader's."""
+        ...
+
+    def steps(self, batch_size: int) -> int:
+        """Steps of an epoch."""
+        ...
+
+    def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0, for trials with these keys, (K,) int64 on the device."""
+        ...
+
+    def validation(self) -> Iterator[Batch]:
+        """The validation rows, which all trials share, in blocks."""
+        ...
+
+    def some(self, rows: int) -> Batch:
+        """The first training rows, or a loader's first batch."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArraysFeed:
+    """Rows that all are on the device."""
+
+    train: Rows
+    validated: Rows
+    own_batches = False
+
+    def batch(self, batch_size: int) -> int:
+        return min(batch_size, len(self.train.y))
+
+    def steps(self, batch_size: int) -> int:
+        return -(-len(self.train.y) // batch_size)
+
+    def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
+        x, y = self.train.x, self.train.y
+        for rows in torch.split(draws.order(keys, epoch, len(y)), batch_size, dim=1):  # (K, B); the last may be smaller
+            flat = rows.flatten()
+            yield Batch(x[flat].view(*rows.shape, *x.shape[1:]), y[flat].view(*rows.shape, *y.shape[1:]), False)
+
+    def validation(self) -> Iterator[Batch]:
+        for x, y in zip(torch.split(self.validated.x, _BLOCK), torch.split(self.validated.y, _BLOCK), strict=True):
+            yield Batch(x, y, True)
+
+    def some(self, rows: int) -> Batch:
+        return Batch(self.train.x[:rows], self.train.y[:rows], True)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadersFeed:
+    """Two loaders, each batch prepared as it comes."""
+
+    train: DataLoader[Any]
+    validated: DataLoader[Any]
+    prepare: Callable[[tuple[Tensor, Tensor]], Batch]
+    own_batches = True
+
+    def batch(self, batch_size: int) -> int:
+        return 0
+
+    def steps(self, batch_size: int) -> int:
+        return len(self.train)
+
+    def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
+        return map(self.prepare, batches(self.train, epoch))
+
+    def validation(self) -> Iterator[Batch]:
+        return map(self.prepare, batches(self.validated, 0))
+
+    def some(self, rows: int) -> Batch:
+        return self.prepare(next(batches(self.train, 0)))
+
+
+def batches(loader: DataLoader[Any], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of a loader, whose draws depend on the epoch alone."""
+    seed = seeding.derive("loader", epoch)
+    randomness = Randomness(seed)
+    if loader.generator is not None:
+        loader.generator.manual_seed(seed)
+    with global_draws(randomness):
+        iterator = iter(loader)
+    while True:
+        with global_draws(randomness):
+            batch = next(iterator, None)
+        if batch is None:
+            return
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise DataError(f"a DataLoader gave {brief(batch, 60)} ({type(batch).__name__}), expected batches (x, y)")
+        yield tensor_of("inputs of a batch", batch[0]), tensor_of("targets of a batch", batch[1])
+
+
+def tensor_of(what: str, value: Any) -> Tensor:
+    try:
+        found = value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value))
+    except TypeError:
+        kind = getattr(np.asarray(value), "dtype", type(value).__name__)
+        raise DataError(
+            f"{what} are of type {kind}, expected numbers; for names of classes give "
+            "np.unique(y, return_inverse=True)[1]"
+        ) from None
+    if found.dim() == 0:
+        raise DataError(f"{what} are a single number, expected an array with a row for each")
+    return found.detach().cpu()

@@ -1,0 +1,102 @@
+"""What a study knows of an objective of one's own modules."""
+
+import pickle
+import subprocess
+import sys
+
+import own_modules as own
+import pytest
+import torch
+from torch import nn
+
+import hpo
+from hpo import Float, load_study, search
+from hpo.errors import ConflictError, LoadError, UsageError
+
+SPACE = {"learning_rate": Float(1e-3, 1e-1, log=True)}
+
+
+def test_first_weights_depend_on_the_seed_alone():
+    found, (one, other) = own.objective(own.linear), own.jobs([{}, {}])
+    torch.manual_seed(3)
+    first = found.module(one)
+    state = torch.get_rng_state()
+    again, different = found.module(one), found.module(other)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first[0].weight, again[0].weight)
+    assert not torch.equal(first[0].weight, different[0].weight)
+
+
+def test_a_module_that_build_gives_again_and_again_is_not_trained_itself():
+    module = own.linear({})
+    before = [each.clone() for each in module.parameters()]
+    found, some = own.objective(lambda params: module), own.jobs(own.different(3))
+    outcomes = own.fused(found, some)
+    for job in some:
+        own.check_same(outcomes[job.number], own.alone(found, job))
+    assert all(torch.equal(*pair) for pair in zip(module.parameters(), before, strict=True))
+
+
+def test_a_study_tells_what_it_was_made_with_and_is_refused_under_another(tmp_path):
+    how = {"trials": 2, "epochs": 1, "searcher": "random", "progress": False, "store": tmp_path / "s.db", "name": "a"}
+    study = search(own.objective(own.linear), SPACE, **how)
+    assert study.spec.objective["build"] == "own_modules:linear"
+    with pytest.raises(ConflictError):
+        search(own.objective(own.layer_norm), SPACE, **how)
+    with pytest.raises(ConflictError):
+        search(own.objective(own.linear, loss="hinge"), SPACE, **how)
+    again = load_study("a", tmp_path / "s.db")
+    with pytest.raises(LoadError, match=r"study.resume\(objective=TorchObjective\(build, data\)\)"):
+        again.resume(trials=3, progress=False)
+    assert len(again.resume(trials=3, objective=own.objective(own.linear), progress=False).trials) == 3
+
+
+def test_a_trial_is_replayed_to_the_same_value(tmp_path):
+    how = {"trials": 3, "epochs": 2, "searcher": "random", "progress": False, "store": tmp_path / "s.db"}
+    found = own.objective(own.linear)
+    replay = search(found, SPACE, **how).replay(1, found)
+    assert replay.trial.number == 1
+
+
+def test_a_metric_of_ones_own_needs_a_direction(tmp_path):
+    found = own.objective(own.linear, metric=lambda outputs, targets: 0.0)
+    with pytest.raises(UsageError, match="does not say whether more is better"):
+        search(found, SPACE, store=tmp_path / "s.db")
+
+
+def test_it_travels_without_what_it_remembers():
+    found = own.objective(own.linear)
+    found.bundles(own.jobs([{}]))
+    arrived = pickle.loads(pickle.dumps(found))
+    assert arrived.describe() == found.describe()
+    some = own.jobs(own.different(2))
+    assert own.fused(arrived, some)[1].curve == own.fused(found, some)[1].curve
+
+
+def test_the_best_module_is_that_of_the_best_epoch():
+    found = own.objective(own.batch_norm)
+    job = own.jobs([{"early_stopping": True, "patience": 2, "learning_rate": 0.3, "optimizer": "sgd"}], epochs=20)[0]
+    run = found.start(job)
+    *_, last = run.advance(20)
+    (rows,) = found.feed(torch.float64).validation()
+    accuracy = (run.best_module()(rows.x).argmax(1) == rows.y).double().mean()
+    assert float(accuracy) == pytest.approx(last.value)
+
+
+def test_the_study_says_that_company_may_matter():
+    assert any("trained again whole" in line for line in own.objective(own.linear).notices())
+
+
+def test_importing_hpo_and_naming_it_loads_no_torch():
+    code = "import hpo, sys; assert 'TorchObjective' in hpo.__all__ and 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert hpo.TorchObjective is own.TorchObjective
+
+
+def test_modules_on_another_device_are_asked_for_by_name():
+    found = own.objective(own.linear)
+    assert found.on_device("auto").device == "auto"
+    assert found.device == "cpu"
+    with pytest.raises(UsageError):
+        found.on_device("gpu")
+    assert isinstance(found.module(own.jobs([{}])[0]), nn.Module)
