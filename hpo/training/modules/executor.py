@@ -58,6 +58,11 @@ class ModulesExecutor(Executor):
         torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(self._threads, "hpo-modules", torch.set_num_threads, (1,))
 
+    @property
+    def busy(self) -> bool:
+        """See `Executor.busy`."""
+        return bool(self._ready or self._waiting or self._running or self._solo.busy)
+
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`; builds the modules."""
         candidates = []
