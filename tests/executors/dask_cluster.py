@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import distributed
@@ -30,18 +31,19 @@ class Cluster:
             time.sleep(0.02)
         self.client = distributed.Client(scheduler_file=str(self._file), set_as_default=False, timeout=60)
         self.address = self.client.scheduler.address
-        self.client.wait_for_workers(max(1, workers), timeout=60) if workers else None
+        if workers:
+            self._wait(workers)
 
     def add(self, threads=1, wait=True):
         """Start a worker; its process."""
         before = len(self.client.nthreads()) if wait else 0
         process = self._start(
             "dask_worker", "--no-nanny", "--nthreads", str(threads), "--no-dashboard", "--host", "127.0.0.1",
-            "--local-directory", str(self.folder),
+            "--local-directory", tempfile.mkdtemp(dir=self.folder),
         )  # fmt: skip
         if wait:
             self.workers.append(process)
-            self.client.wait_for_workers(before + 1, timeout=60)
+            self._wait(before + 1)
         return process
 
     def kill(self, process):
@@ -61,7 +63,13 @@ class Cluster:
             self.kill(process)
         while len(self.workers) < count:
             self.workers.append(self.add(wait=False))
-        self.client.wait_for_workers(count, timeout=60)
+        self._wait(count)
+
+    def _wait(self, count):
+        try:
+            self.client.wait_for_workers(count, timeout=60)
+        except TimeoutError:
+            raise AssertionError((self.folder / "log").read_text()) from None
 
     def close(self):
         self.client.close()
@@ -71,6 +79,5 @@ class Cluster:
 
     def _start(self, module, *arguments):
         command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments, "--scheduler-file", str(self._file)]
-        return subprocess.Popen(
-            command, env=QUIET, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with open(self.folder / "log", "ab") as log:
+            return subprocess.Popen(command, env=QUIET, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
