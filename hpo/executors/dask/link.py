@@ -197,11 +197,11 @@ class Link:
     async def _greet(self, address: str) -> None:
         self._keys[address] = key = f"hpo-station-{self._run}-{uuid.uuid4().hex[:8]}"
         try:
-            async with self._sending:  # once for all workers, which pass it on to each other
-                if self._sent is None or self._sent.status != "finished":
-                    self._sent = await self._client.scatter(
-                        self._payload, workers=[address], hash=False, asynchronous=True
-                    )
+            await self._send_payload(address)
+        except (Exception, *_CANCELLED):  # scheduler and worker say in many ways that the worker has gone
+            self.inbox.put(Refused(address, None))
+            return
+        try:
             if self._keys.get(address) != key:
                 return
             future = self._client.submit(
@@ -222,6 +222,13 @@ class Link:
         else:
             if self._keys.get(address) == key:
                 self.inbox.put(Joined(address, handle, future))
+
+    async def _send_payload(self, address: str) -> None:
+        """Once for all workers, which pass it on to each other; again if those that had it have gone."""
+        async with self._sending:
+            if self._sent is None or self._sent.status != "finished":
+                where = {"workers": [address], "asynchronous": True}
+                self._sent = await self._client.scatter(self._payload, hash=False, **where)
 
     async def _leave(self, address: str) -> None:
         self._keys.pop(address, None)
@@ -288,8 +295,9 @@ def _connect(cluster: Any) -> tuple[Any, bool]:
     if not isinstance(cluster, str):
         found = f"{brief(cluster)} ({type(cluster).__name__})"
         raise UsageError(f"the cluster is {found}, expected a distributed.Client or an address, tcp://host:8786 say")
+    make: Any = distributed.Client  # which has no types
     try:
-        return distributed.Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False), True
+        return make(cluster, timeout=CONNECT_SECONDS, set_as_default=False), True
     except (OSError, TimeoutError) as error:
         raise ClusterError(
             f"no Dask scheduler answers at {cluster} within {CONNECT_SECONDS:g} s: start one with `dask scheduler`, "
