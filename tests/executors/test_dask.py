@@ -14,6 +14,7 @@ from executors.dask_cluster import Cluster  # noqa: E402
 
 from hpo.domains import Float, Int  # noqa: E402
 from hpo.driver import Driver  # noqa: E402
+from hpo.errors import ClusterError  # noqa: E402
 from hpo.execution import Execution  # noqa: E402
 from hpo.executors.choose import make_executor  # noqa: E402
 from hpo.executors.dask import station  # noqa: E402
@@ -299,8 +300,6 @@ def test_workers_forget_a_driver_that_has_gone_and_stop_what_it_began(two):
 
 
 def test_what_differs_on_a_worker_is_refused_or_said(two, monkeypatch):
-    from hpo.errors import ClusterError
-
     here = station.surroundings(FunctionObjective(bowl))
     there = station.Surroundings(here.must, {**here.should, "torch": "1.0"})
     monkeypatch.setattr(station, "surroundings", lambda objective: there)
@@ -318,5 +317,21 @@ def test_what_differs_on_a_worker_is_refused_or_said(two, monkeypatch):
         pytest.raises(ClusterError, match=r"it has Python 3.*, the driver 2.7: they must be the same"),
         pytest.warns(UserWarning, match="cannot run objective 'whose'"),
     ):
+        ended(executor, 2)
+    executor.close()
+
+
+class Absent(Own):
+    """An objective that reads a file where it is made."""
+
+    def __setstate__(self, state):
+        raise FileNotFoundError("no such table")
+
+
+@pytest.mark.filterwarnings("ignore:Dask worker .* cannot run")
+def test_what_an_objective_misses_on_the_workers_is_said(two):
+    executor = make_executor(Absent(whose), Execution(cluster=two.client))
+    executor.submit(jobs([{}] * 2))
+    with pytest.raises(ClusterError, match="cannot run objective 'whose': FileNotFoundError: no such table"):
         ended(executor, 2)
     executor.close()

@@ -198,10 +198,6 @@ class Link:
         self._keys[address] = key = f"hpo-station-{self._run}-{uuid.uuid4().hex[:8]}"
         try:
             await self._send_payload(address)
-        except (Exception, *_CANCELLED):  # scheduler and worker say in many ways that the worker has gone
-            self.inbox.put(Refused(address, None))
-            return
-        try:
             if self._keys.get(address) != key:
                 return
             future = self._client.submit(
@@ -213,12 +209,15 @@ class Link:
                 priority=1,
                 **self._at(address, key),
             )
-            self._stations[address] = future
-            [handle] = await self._client.gather([future], asynchronous=True)
-        except (*_CANCELLED, OSError, TimeoutError, distributed.KilledWorker):
+        except (Exception, *_CANCELLED):  # scheduler and worker say in many ways that the worker has gone
             self.inbox.put(Refused(address, None))
-        except Exception as error:
-            self.inbox.put(Refused(address, f"{type(error).__name__}: {error}"))
+            return
+        self._stations[address] = future
+        try:
+            [handle] = await self._client.gather([future], asynchronous=True)
+        except (Exception, *_CANCELLED) as error:
+            tried = future.status == "error" and not isinstance(error, distributed.KilledWorker)
+            self.inbox.put(Refused(address, f"{type(error).__name__}: {error}" if tried else None))
         else:
             if self._keys.get(address) == key:
                 self.inbox.put(Joined(address, handle, future))
