@@ -16,8 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import distributed
-
 from hpo.errors import ClusterError, UsageError
 from hpo.execution import Execution
 from hpo.executors.dask import station
@@ -216,7 +214,7 @@ class Link:
         try:
             [handle] = await self._client.gather([future], asynchronous=True)
         except (Exception, *_CANCELLED) as error:
-            tried = future.status == "error" and not isinstance(error, distributed.KilledWorker)
+            tried = future.status == "error" and not _is_killed(error)
             self.inbox.put(Refused(address, f"{type(error).__name__}: {error}" if tried else None))
         else:
             if self._keys.get(address) == key:
@@ -259,7 +257,7 @@ class Link:
         try:
             [outcomes] = await self._client.gather([future], asynchronous=True)
         except (Exception, *_CANCELLED) as error:
-            if isinstance(error, (StrangerError, distributed.KilledWorker)) or future.status != "error":
+            if isinstance(error, StrangerError) or _is_killed(error) or future.status != "error":
                 message = Lost(address, ticket, begun=getattr(error, "reason", None) != _DISCONNECTED)
             else:
                 message = Answer(address, ticket, error=error)
@@ -283,8 +281,17 @@ class Link:
         await self._cancel(futures)
 
 
+def _is_killed(error: BaseException) -> bool:
+    """Whether Dask gave a task up because its workers ended."""
+    from distributed import KilledWorker
+
+    return isinstance(error, KilledWorker)
+
+
 def _connect(cluster: Any) -> tuple[Any, bool]:
     """A client, and whether it was made here."""
+    import distributed
+
     if isinstance(cluster, distributed.Client):
         if cluster.asynchronous:
             raise UsageError("the Dask client is asynchronous, expected distributed.Client(address)")
