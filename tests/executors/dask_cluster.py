@@ -24,7 +24,9 @@ class Cluster:
         self.folder = folder
         self._file = folder / "scheduler.json"
         self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self.workers = [self.add(wait=False) for _ in range(workers)]
+        self.workers = []
+        for _ in range(workers):
+            self.add(wait=False)
         deadline = time.monotonic() + 60
         while not self._file.exists():
             assert time.monotonic() < deadline
@@ -35,16 +37,15 @@ class Cluster:
             self._wait(workers)
 
     def add(self, threads=1, wait=True):
-        """Start a worker; its process."""
+        """Start a worker."""
         before = len(self.client.nthreads()) if wait else 0
         process = self._start(
             "dask_worker", "--no-nanny", "--nthreads", str(threads), "--no-dashboard", "--host", "127.0.0.1",
             "--local-directory", tempfile.mkdtemp(dir=self.folder),
         )  # fmt: skip
+        self.workers.append(process)
         if wait:
-            self.workers.append(process)
             self._wait(before + 1)
-        return process
 
     def kill(self, process):
         """End a worker as the system does that runs out of memory; returns once the scheduler knows."""
@@ -62,7 +63,7 @@ class Cluster:
         for process in self.workers[count:]:
             self.kill(process)
         while len(self.workers) < count:
-            self.workers.append(self.add(wait=False))
+            self.add(wait=False)
         self._wait(count)
 
     def _wait(self, count):

@@ -200,7 +200,7 @@ def test_workers_killed_during_a_run_change_no_trial(two, tmp_path):
     def disturb(count):
         if count in (3, 20, 33):
             two.kill(two.workers[0])
-            two.workers.append(two.add(wait=False))
+            two.add(wait=False)
 
     execution = Execution(cluster=two.client, retries=100)
     assert study(tmp_path / "there", objective, "halving", SPACE, 14, execution, disturb) == study(
@@ -219,7 +219,7 @@ def test_a_worker_that_joins_gets_work(cluster):
     executor = make_executor(Own(whose), Execution(cluster=cluster.client))
     executor.submit(jobs([{}] * 100))
     first = ended(executor, 2)
-    cluster.workers.append(cluster.add(wait=False))
+    cluster.add(wait=False)
     last = ended(executor, 100 - len(first))
     executor.close()
     assert {outcome.value for outcome in first} == {float(cluster.workers[0].pid)}
@@ -234,7 +234,7 @@ def deadly(params):
 
 def test_a_trial_that_kills_its_workers_fails_and_harms_no_other(two):
     executor = make_executor(Own(deadly), Execution(cluster=two.client, retries=1))
-    two.workers.append(two.add(wait=False))
+    two.add(wait=False)
     executor.submit(jobs([{"x": float(i)} for i in range(12)]))
     found = ended(executor, 12)
     executor.close()
