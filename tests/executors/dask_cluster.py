@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import distributed
@@ -23,26 +24,28 @@ class Cluster:
         self.folder = folder
         self._file = folder / "scheduler.json"
         self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self.workers = [self.add(wait=False) for _ in range(workers)]
+        self.workers = []
+        for _ in range(workers):
+            self.add(wait=False)
         deadline = time.monotonic() + 60
         while not self._file.exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         self.client = distributed.Client(scheduler_file=str(self._file), set_as_default=False, timeout=60)
         self.address = self.client.scheduler.address
-        self.client.wait_for_workers(max(1, workers), timeout=60) if workers else None
+        if workers:
+            self._wait(workers)
 
     def add(self, threads=1, wait=True):
-        """Start a worker; its process."""
+        """Start a worker."""
         before = len(self.client.nthreads()) if wait else 0
         process = self._start(
             "dask_worker", "--no-nanny", "--nthreads", str(threads), "--no-dashboard", "--host", "127.0.0.1",
-            "--local-directory", str(self.folder),
+            "--local-directory", tempfile.mkdtemp(dir=self.folder),
         )  # fmt: skip
+        self.workers.append(process)
         if wait:
-            self.workers.append(process)
-            self.client.wait_for_workers(before + 1, timeout=60)
-        return process
+            self._wait(before + 1)
 
     def kill(self, process):
         """End a worker as the system does that runs out of memory; returns once the scheduler knows."""
@@ -60,8 +63,14 @@ class Cluster:
         for process in self.workers[count:]:
             self.kill(process)
         while len(self.workers) < count:
-            self.workers.append(self.add(wait=False))
-        self.client.wait_for_workers(count, timeout=60)
+            self.add(wait=False)
+        self._wait(count)
+
+    def _wait(self, count):
+        try:
+            self.client.wait_for_workers(count, timeout=60)
+        except TimeoutError:
+            raise AssertionError((self.folder / "log").read_text()) from None
 
     def close(self):
         self.client.close()
@@ -71,6 +80,5 @@ class Cluster:
 
     def _start(self, module, *arguments):
         command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments, "--scheduler-file", str(self._file)]
-        return subprocess.Popen(
-            command, env=QUIET, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with open(self.folder / "log", "ab") as log:
+            return subprocess.Popen(command, env=QUIET, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -14,6 +14,7 @@ from executors.dask_cluster import Cluster  # noqa: E402
 
 from hpo.domains import Float, Int  # noqa: E402
 from hpo.driver import Driver  # noqa: E402
+from hpo.errors import ClusterError  # noqa: E402
 from hpo.execution import Execution  # noqa: E402
 from hpo.executors.choose import make_executor  # noqa: E402
 from hpo.executors.dask import station  # noqa: E402
@@ -199,7 +200,7 @@ def test_workers_killed_during_a_run_change_no_trial(two, tmp_path):
     def disturb(count):
         if count in (3, 20, 33):
             two.kill(two.workers[0])
-            two.workers.append(two.add(wait=False))
+            two.add(wait=False)
 
     execution = Execution(cluster=two.client, retries=100)
     assert study(tmp_path / "there", objective, "halving", SPACE, 14, execution, disturb) == study(
@@ -218,7 +219,7 @@ def test_a_worker_that_joins_gets_work(cluster):
     executor = make_executor(Own(whose), Execution(cluster=cluster.client))
     executor.submit(jobs([{}] * 100))
     first = ended(executor, 2)
-    cluster.workers.append(cluster.add(wait=False))
+    cluster.add(wait=False)
     last = ended(executor, 100 - len(first))
     executor.close()
     assert {outcome.value for outcome in first} == {float(cluster.workers[0].pid)}
@@ -233,7 +234,7 @@ def deadly(params):
 
 def test_a_trial_that_kills_its_workers_fails_and_harms_no_other(two):
     executor = make_executor(Own(deadly), Execution(cluster=two.client, retries=1))
-    two.workers.append(two.add(wait=False))
+    two.add(wait=False)
     executor.submit(jobs([{"x": float(i)} for i in range(12)]))
     found = ended(executor, 12)
     executor.close()
@@ -299,8 +300,6 @@ def test_workers_forget_a_driver_that_has_gone_and_stop_what_it_began(two):
 
 
 def test_what_differs_on_a_worker_is_refused_or_said(two, monkeypatch):
-    from hpo.errors import ClusterError
-
     here = station.surroundings(FunctionObjective(bowl))
     there = station.Surroundings(here.must, {**here.should, "torch": "1.0"})
     monkeypatch.setattr(station, "surroundings", lambda objective: there)
@@ -318,5 +317,21 @@ def test_what_differs_on_a_worker_is_refused_or_said(two, monkeypatch):
         pytest.raises(ClusterError, match=r"it has Python 3.*, the driver 2.7: they must be the same"),
         pytest.warns(UserWarning, match="cannot run objective 'whose'"),
     ):
+        ended(executor, 2)
+    executor.close()
+
+
+class Absent(Own):
+    """An objective that reads a file where it is made."""
+
+    def __setstate__(self, state):
+        raise FileNotFoundError("no such table")
+
+
+@pytest.mark.filterwarnings("ignore:Dask worker .* cannot run")
+def test_what_an_objective_misses_on_the_workers_is_said(two):
+    executor = make_executor(Absent(whose), Execution(cluster=two.client))
+    executor.submit(jobs([{}] * 2))
+    with pytest.raises(ClusterError, match="cannot run objective 'whose': FileNotFoundError: no such table"):
         ended(executor, 2)
     executor.close()

@@ -28,7 +28,7 @@ def test_workers_killed_at_random_moments_lose_and_double_no_trial(tmp_path):
             cluster.keep(3)
             killed += 1
             cluster.kill(chance.choice(cluster.workers))
-            cluster.workers.append(cluster.add(wait=False))
+            cluster.add(wait=False)
 
     execution = Execution(cluster=cluster.client, retries=10**6)
     there = study(tmp_path / "there", objective, "random", SPACE, 40 * KILLS, execution, disturb)

@@ -93,7 +93,7 @@ class DaskExecutor(Executor):
         self._again: dict[str, float] = {}  # when a worker is asked again
         self._waiting: deque[Bundle] = deque()
         self._homes: dict[tuple[int, int], Place] = {}  # who has a paused trial, by study and number
-        self._ready: list[Event] = []
+        self._broken: ClusterError | None = None  # raised once everything that came is given back
         self._tickets = itertools.count()
         self._seconds = math.inf  # that a bundle takes, lately
         self._idle_since: float | None = None  # when the last worker went
@@ -113,10 +113,12 @@ class DaskExecutor(Executor):
             ClusterError: the scheduler has gone, or no worker can run the objective.
         """
         deadline = time.monotonic() + timeout
-        events, self._ready = self._ready, []
+        events: list[Event] = []
         while True:
+            if self._broken is not None and not events:
+                raise self._broken
             self._hand_out()
-            if not self.busy or (events and not self._has_waiting()):
+            if self._broken is not None or not self.busy or (events and not self._has_waiting()):
                 return events
             left = deadline - time.monotonic()
             if left <= 0:
@@ -131,7 +133,7 @@ class DaskExecutor(Executor):
     @property
     def busy(self) -> bool:
         """See `Executor.busy`."""
-        return bool(self._ready) or self._has_waiting() or any(place.tasks for place in self._places.values())
+        return self._has_waiting() or any(place.tasks for place in self._places.values())
 
     def finish(self) -> float:
         """See `Executor.finish`."""
@@ -143,7 +145,6 @@ class DaskExecutor(Executor):
     def cancel(self, jobs: Iterable[Job]) -> None:
         """See `Executor.cancel`; what shares a task with `jobs` is handed out again."""
         dropped = {(job.study, job.evaluation) for job in jobs}
-        self._ready = [(job, event) for job, event in self._ready if (job.study, job.evaluation) not in dropped]
         for waiting in (self._waiting, *(place.waiting for place in self._places.values())):
             kept = [left for bundle in waiting if (left := _without(bundle, dropped)) is not None]
             waiting.clear()
@@ -247,7 +248,7 @@ class DaskExecutor(Executor):
                 if address in (self._present or {}):
                     self._refuse(address, why)
             case Gone(why):
-                raise ClusterError(
+                self._broken = ClusterError(
                     f"the Dask scheduler at {self._link.address} has gone ({why}): every result that came is saved; "
                     "resume the study once it is back"
                 )
@@ -274,8 +275,9 @@ class DaskExecutor(Executor):
         self._refused[address] = why
         text = f"Dask worker {address} cannot run objective {self._objective.name!r}: {why}"
         if self._present is not None and self._present.keys() == self._refused.keys():
-            raise ClusterError(text)
-        self._warn(text)
+            self._broken = ClusterError(text)
+        else:
+            self._warn(text)
 
     def _answered(self, place: Place, answer: Answer) -> list[Event]:
         bundles = place.tasks.pop(answer.ticket)

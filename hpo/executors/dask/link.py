@@ -16,8 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import distributed
-
 from hpo.errors import ClusterError, UsageError
 from hpo.execution import Execution
 from hpo.executors.dask import station
@@ -197,11 +195,7 @@ class Link:
     async def _greet(self, address: str) -> None:
         self._keys[address] = key = f"hpo-station-{self._run}-{uuid.uuid4().hex[:8]}"
         try:
-            async with self._sending:  # once for all workers, which pass it on to each other
-                if self._sent is None or self._sent.status != "finished":
-                    self._sent = await self._client.scatter(
-                        self._payload, workers=[address], hash=False, asynchronous=True
-                    )
+            await self._send_payload(address)
             if self._keys.get(address) != key:
                 return
             future = self._client.submit(
@@ -213,15 +207,25 @@ class Link:
                 priority=1,
                 **self._at(address, key),
             )
-            self._stations[address] = future
-            [handle] = await self._client.gather([future], asynchronous=True)
-        except (*_CANCELLED, OSError, TimeoutError, distributed.KilledWorker):
+        except (Exception, *_CANCELLED):  # scheduler and worker say in many ways that the worker has gone
             self.inbox.put(Refused(address, None))
-        except Exception as error:
-            self.inbox.put(Refused(address, f"{type(error).__name__}: {error}"))
+            return
+        self._stations[address] = future
+        try:
+            [handle] = await self._client.gather([future], asynchronous=True)
+        except (Exception, *_CANCELLED) as error:
+            tried = future.status == "error" and not _is_killed(error)
+            self.inbox.put(Refused(address, f"{type(error).__name__}: {error}" if tried else None))
         else:
             if self._keys.get(address) == key:
                 self.inbox.put(Joined(address, handle, future))
+
+    async def _send_payload(self, address: str) -> None:
+        """Once for all workers, which pass it on to each other; again if those that had it have gone."""
+        async with self._sending:
+            if self._sent is None or self._sent.status != "finished":
+                where = {"workers": [address], "asynchronous": True}
+                self._sent = await self._client.scatter(self._payload, hash=False, **where)
 
     async def _leave(self, address: str) -> None:
         self._keys.pop(address, None)
@@ -253,7 +257,7 @@ class Link:
         try:
             [outcomes] = await self._client.gather([future], asynchronous=True)
         except (Exception, *_CANCELLED) as error:
-            if isinstance(error, (StrangerError, distributed.KilledWorker)) or future.status != "error":
+            if isinstance(error, StrangerError) or _is_killed(error) or future.status != "error":
                 message = Lost(address, ticket, begun=getattr(error, "reason", None) != _DISCONNECTED)
             else:
                 message = Answer(address, ticket, error=error)
@@ -277,8 +281,17 @@ class Link:
         await self._cancel(futures)
 
 
+def _is_killed(error: BaseException) -> bool:
+    """Whether Dask gave a task up because its workers ended."""
+    from distributed import KilledWorker
+
+    return isinstance(error, KilledWorker)
+
+
 def _connect(cluster: Any) -> tuple[Any, bool]:
     """A client, and whether it was made here."""
+    import distributed
+
     if isinstance(cluster, distributed.Client):
         if cluster.asynchronous:
             raise UsageError("the Dask client is asynchronous, expected distributed.Client(address)")
@@ -288,8 +301,9 @@ def _connect(cluster: Any) -> tuple[Any, bool]:
     if not isinstance(cluster, str):
         found = f"{brief(cluster)} ({type(cluster).__name__})"
         raise UsageError(f"the cluster is {found}, expected a distributed.Client or an address, tcp://host:8786 say")
+    make: Any = distributed.Client  # which has no types
     try:
-        return distributed.Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False), True
+        return make(cluster, timeout=CONNECT_SECONDS, set_as_default=False), True
     except (OSError, TimeoutError) as error:
         raise ClusterError(
             f"no Dask scheduler answers at {cluster} within {CONNECT_SECONDS:g} s: start one with `dask scheduler`, "
