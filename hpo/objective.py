@@ -80,6 +80,7 @@ class Objective(ABC):
         epochs_optional: whether a study may do without epochs although the objective can be trained for fewer.
         saves_models: whether it has a `model_file`.
         joins: whether bundles that are sent together train together, faster, whatever their company.
+        company_shows: whether the last bits of a trial may depend on those that it trained with.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Objective(ABC):
     epochs_optional: bool = False
     saves_models: bool = False
     joins: bool = False
+    company_shows: bool = False
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

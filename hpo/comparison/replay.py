@@ -51,12 +51,14 @@ class Replay:
         outcome: of training it again.
         difference: the first thing that differs; None: all is equal, bit for bit.
         changed: what results may depend on and has changed since a run of the study.
+        company_shows: see `Objective.company_shows`.
     """
 
     trial: Trial
     outcome: Outcome
     difference: Difference | None
     changed: tuple[str, ...]
+    company_shows: bool = False
 
     @property
     def equal(self) -> bool:
@@ -73,6 +75,8 @@ class Replay:
             trained = f", {epochs} epoch{'s' if epochs > 1 else ''}" if epochs else ""
             return [f"equal, bit for bit: {value}{trained}{failure}"]
         since = [f"since a run of the study: {line}" for line in self.changed]
+        if self.company_shows:
+            since.append("trials of this objective train together: the last bits of one may depend on the others")
         return [f"different: {self.difference}", *(since or ["versions, platform and device are as they were"])]
 
     def to_json(self) -> dict[str, Any]:
@@ -117,7 +121,9 @@ def replay(study: Study, trial: Trial, target: int | None, objective: Objective,
     lines = [line for before in study.environments for line in changed(before, now)]
     if source is not None and objective.source() not in (None, source):
         lines.append("the source text of the objective's function has changed")
-    return Replay(trial, outcome, first_difference(trial, outcome), tuple(dict.fromkeys(lines)))
+    return Replay(
+        trial, outcome, first_difference(trial, outcome), tuple(dict.fromkeys(lines)), objective.company_shows
+    )
 
 
 def first_difference(trial: Trial, outcome: Outcome) -> Difference | None:

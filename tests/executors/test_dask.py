@@ -10,6 +10,7 @@ import pytest
 
 distributed = pytest.importorskip("distributed")
 
+import own_modules as own  # noqa: E402
 from executors.dask_cluster import Cluster  # noqa: E402
 
 from hpo.domains import Float, Int  # noqa: E402
@@ -169,8 +170,14 @@ NETWORK = Space({"width": Int(4, 12), "depth": Int(1, 2), "learning_rate": Float
         (FunctionObjective(bowl, direction="maximize"), "random", SPACE, 24),
         (FunctionObjective(climb, direction="maximize"), "halving", SPACE, 14),
         (SimpleNNObjective(), "halving", NETWORK, 6),
+        (
+            own.objective(own.linear),
+            "halving",
+            Space({"learning_rate": Float(0.001, 0.3, log=True), "hidden": [4, 6]}),
+            6,
+        ),
     ],
-    ids=["function", "generator", "network"],
+    ids=["function", "generator", "network", "modules"],
 )
 def test_trials_on_one_and_two_workers_equal_those_run_here(cluster, tmp_path, objective, searcher, space, trials):
     here = study(tmp_path / "here", objective, searcher, space, trials, Execution())
@@ -187,7 +194,6 @@ def globally(params):
 
 
 def test_what_a_function_draws_from_global_generators_is_not_disturbed(two, tmp_path):
-    pytest.importorskip("hpo.executors.workers")
     objective = FunctionObjective(globally, direction="maximize")
     there = study(tmp_path / "there", objective, "random", SPACE, 32, Execution(cluster=two.client))
     assert there == study(tmp_path / "here", objective, "random", SPACE, 32, Execution())

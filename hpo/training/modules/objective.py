@@ -60,6 +60,7 @@ class TorchObjective(Objective):
 
     has_epochs = True
     default_epochs = 30
+    company_shows = True
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from torch import nn
 import hpo
 from hpo import Float, load_study, search
 from hpo.errors import ConflictError, LoadError, UsageError
+from hpo.resolve import resolve_objective
 
 SPACE = {"learning_rate": Float(1e-3, 1e-1, log=True)}
 
@@ -100,3 +101,25 @@ def test_modules_on_another_device_are_asked_for_by_name():
     with pytest.raises(UsageError):
         found.on_device("gpu")
     assert isinstance(found.module(own.jobs([{}])[0]), nn.Module)
+
+
+MODULE = """
+from own_modules import objective as made
+from torch import nn
+
+space = {"learning_rate": [0.01, 0.1], "hidden": [4, 6]}
+
+def build(params):
+    return nn.Linear(5, 3).double()
+
+objective = made(build)
+"""
+
+
+def test_an_objective_beside_its_build_is_found_again(tmp_path, monkeypatch):
+    (tmp_path / "beside.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = resolve_objective("beside:objective")
+    how = {"trials": 2, "epochs": 1, "searcher": "random", "progress": False, "store": tmp_path / "s.db", "name": "a"}
+    search(found, {"learning_rate": [0.01, 0.1], "hidden": [4, 6]}, **how)
+    assert len(load_study("a", tmp_path / "s.db").resume(trials=3, progress=False).trials) == 3
