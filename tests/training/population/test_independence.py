@@ -131,11 +131,11 @@ def test_a_trial_that_diverges_does_so_alike_in_any_company(kind, norm):
     if kind != "plain":
         shared |= {"residual": kind == "residual", "activation": "prelu", "normalization": norm}
     others = [({**shared, "learning_rate": 0.01, **each}, 5) for each in TECHNIQUES[:9]]
-    for loss in LOSSES["classification"]:
-        bad = {**shared, "loss": loss}
-        alone, company = train([(bad, 99)], DATA, 6)[0], train([*others, (bad, 99)], DATA, 6)
+    bad = [({**shared, "loss": loss}, 99) for loss in LOSSES["classification"]]
+    for trial, together in zip(bad, train([*others, *bad], DATA, 6)[len(others) :], strict=True):
+        alone = train([trial], DATA, 6)[0]
         assert math.isnan(alone[0][-1].value)
-        assert equal(company[-1], alone)
+        assert equal(together, alone), trial
 
 
 @pytest.mark.parametrize("kind", KINDS)
