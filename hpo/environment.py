@@ -1,5 +1,6 @@
 """What a study's results may depend on besides its specification; no host name, user or path."""
 
+import functools
 import platform
 import subprocess
 from importlib import metadata
@@ -11,16 +12,10 @@ PACKAGES = ("hpo-arena", "torch", "numpy", "scikit-learn", "optuna", "scipy")
 
 def environment(device: str) -> dict[str, Any]:
     """Versions, platform, device and the git commit of the working directory, if it is in a repository."""
-    versions: dict[str, str | None] = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "packages": versions,
+        "packages": dict(_versions()),
         "device": device,
         "git_commit": _git_commit(),
     }
@@ -35,6 +30,18 @@ def changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     keys = ("platform", "device") if before["device"] != BY_HAND else ("platform",)
     lines += [f"{key} {before[key]} -> {now[key]}" for key in keys if before[key] != now[key]]
     return lines
+
+
+@functools.cache
+def _versions() -> dict[str, str | None]:
+    """Read from files that do not change while a process has their packages loaded."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return versions
 
 
 def _git_commit() -> str | None:

@@ -1,5 +1,7 @@
 """The loop: studies in lockstep through one executor, whatever the order in which results arrive."""
 
+import contextlib
+import functools
 import random
 import sqlite3
 
@@ -89,17 +91,21 @@ def store(tmp_path):
     opened.close()
 
 
+def driver_of(store, objective, searcher, name=None, trials=TRIALS, batch=4, free_running=False):
+    """A driver of the study `name`."""
+    kind, made = make_searcher(searcher)
+    spec = StudySpec(objective.describe(), SPACE, kind, made.settings(), "maximize", 3, batch, EPOCHS, free_running)
+    row = store.create_study(name or searcher, spec.to_json(), trials=trials, source=None, if_taken="return")
+    return Driver(store, row, trials=trials)
+
+
 @pytest.fixture
-def drive(store, objective, monkeypatch):
-    """Makes drivers of the study `name`, and closes them."""
-    monkeypatch.setattr("hpo.driver.environment", lambda device: {})  # looks at every installed package
+def drive(store, objective):
+    """Makes drivers, and closes them."""
     drivers = []
 
-    def make(searcher, name=None, trials=TRIALS, batch=4, free_running=False):
-        kind, made = make_searcher(searcher)
-        spec = StudySpec(objective.describe(), SPACE, kind, made.settings(), "maximize", 3, batch, EPOCHS, free_running)
-        row = store.create_study(name or searcher, spec.to_json(), trials=trials, source=None, if_taken="return")
-        drivers.append(Driver(store, row, trials=trials))
+    def make(*args, **more):
+        drivers.append(driver_of(store, objective, *args, **more))
         return drivers[-1]
 
     yield make
@@ -117,28 +123,37 @@ def trials(store, name):
     return found
 
 
-def alone(drive, store, objective, searcher):
-    name = f"{searcher} alone"
-    assert run([drive(searcher, name)], InProcessExecutor(objective), Silent(), Stop()) is Ending.COMPLETE
-    return trials(store, name)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The trials that a searcher gives in a study that is driven alone, and to its end at once."""
+
+    @functools.cache
+    def trials_alone(searcher):
+        objective = FunctionObjective(climb, direction="maximize")
+        store = Store(tmp_path_factory.mktemp(searcher) / "hpo.db", "create")
+        with contextlib.closing(store), contextlib.closing(driver_of(store, objective, searcher)) as driver:
+            assert run([driver], InProcessExecutor(objective), Silent(), Stop()) is Ending.COMPLETE
+            return trials(store, searcher)
+
+    return trials_alone
 
 
-def test_studies_in_lockstep_give_the_trials_that_each_gives_alone(drive, store, objective):
+def test_studies_in_lockstep_give_the_trials_that_each_gives_alone(drive, store, objective, alone):
     drivers = [drive(searcher) for searcher in SEARCHERS]
     assert run(drivers, InProcessExecutor(objective), Silent(), Stop()) is Ending.COMPLETE
     for searcher in SEARCHERS:
         together = trials(store, searcher)
-        assert together == alone(drive, store, objective, searcher)
+        assert together == alone(searcher)
         states = {state for _, _, _, state, *_ in together}
         assert {"done", "failed"} <= states
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_order_in_which_outcomes_arrive_changes_nothing(drive, store, objective, seed):
+def test_the_order_in_which_outcomes_arrive_changes_nothing(drive, store, objective, alone, seed):
     drivers = [drive(searcher) for searcher in SEARCHERS]
     assert run(drivers, Shuffled(objective, seed), Silent(), Stop()) is Ending.COMPLETE
     for searcher in SEARCHERS:
-        assert trials(store, searcher) == alone(drive, store, objective, searcher)
+        assert trials(store, searcher) == alone(searcher)
 
 
 def test_studies_do_not_wait_for_each_other(drive, objective):
@@ -208,7 +223,7 @@ def one_at_a_time(monkeypatch):
 
 
 @pytest.mark.parametrize("searcher", SEARCHERS)
-def test_a_time_limit_cancels_and_resume_completes(drive, store, objective, searcher, monkeypatch):
+def test_a_time_limit_cancels_and_resume_completes(drive, store, objective, alone, searcher, monkeypatch):
     one_at_a_time(monkeypatch)
     ending, resumed = None, 0
     while ending is not Ending.COMPLETE:
@@ -223,11 +238,11 @@ def test_a_time_limit_cancels_and_resume_completes(drive, store, objective, sear
             assert counts.get("running", 0) == 0
         driver.close()
     assert resumed > 0
-    assert trials(store, searcher) == alone(drive, store, objective, searcher)
+    assert trials(store, searcher) == alone(searcher)
 
 
 @pytest.mark.parametrize("searcher", SEARCHERS)
-def test_a_stop_leaves_cancelled_trials_that_run_again(drive, store, objective, searcher, monkeypatch):
+def test_a_stop_leaves_cancelled_trials_that_run_again(drive, store, objective, alone, searcher, monkeypatch):
     one_at_a_time(monkeypatch)
     driver, stop = drive(searcher), Stop()
     ending = run([driver], InProcessExecutor(objective), Watching(6, lambda: setattr(stop, "requested", True)), stop)
@@ -236,11 +251,13 @@ def test_a_stop_leaves_cancelled_trials_that_run_again(drive, store, objective, 
     assert sum(store.counts(driver.study).values()) == 8
     driver.close()
     assert run([drive(searcher)], InProcessExecutor(objective), Silent(), Stop()) is Ending.COMPLETE
-    assert trials(store, searcher) == alone(drive, store, objective, searcher)
+    assert trials(store, searcher) == alone(searcher)
 
 
 @pytest.mark.parametrize("error", [Interrupt(143), RuntimeError("a defect")])
-def test_what_leaves_the_loop_by_an_exception_is_cancelled_and_runs_again(drive, store, objective, error, monkeypatch):
+def test_what_leaves_the_loop_by_an_exception_is_cancelled_and_runs_again(
+    drive, store, objective, alone, error, monkeypatch
+):
     one_at_a_time(monkeypatch)
 
     def leave():
@@ -254,8 +271,8 @@ def test_what_leaves_the_loop_by_an_exception_is_cancelled_and_runs_again(drive,
         driver.close()
     drivers = [drive("random", "a"), drive("tpe", "b")]
     run(drivers, InProcessExecutor(objective), Silent(), Stop())
-    assert trials(store, "a") == alone(drive, store, objective, "random")
-    assert trials(store, "b") == alone(drive, store, objective, "tpe")
+    assert trials(store, "a") == alone("random")
+    assert trials(store, "b") == alone("tpe")
 
 
 def test_a_budget_of_none_completes_at_once(drive, objective):

@@ -32,6 +32,12 @@ def wait_for_trials(path, count, seconds=60):
     raise AssertionError(f"no {count} trials after {seconds} s")
 
 
+@pytest.fixture(scope="module")
+def undisturbed():
+    """The outputs of the whole run, once some test has made it."""
+    return []
+
+
 def outputs(study):
     return [(trial.params, trial.value, trial.curve, trial.epochs, str(trial.state)) for trial in study.trials]
 
@@ -41,7 +47,7 @@ def outputs(study):
     [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGHUP], 143), ([signal.SIGKILL], -9)],
     ids=lambda value: "+".join(n.name for n in value) if isinstance(value, list) else None,
 )
-def test_a_stopped_run_goes_on_as_if_undisturbed(start, call, home, numbers, code):
+def test_a_stopped_run_goes_on_as_if_undisturbed(start, call, home, undisturbed, numbers, code):
     (home / "hold").touch()
     process = start(*TPE, "--store", "a b.db", "--name", "stopped")
     wait_for_trials(home / "a b.db", 4)
@@ -58,8 +64,10 @@ def test_a_stopped_run_goes_on_as_if_undisturbed(start, call, home, numbers, cod
     assert (f"{done}/24 trials" in err) or code < 0
     resumed = call("resume", "--store", "a b.db", "stopped", "--quiet")
     assert resumed.code == 0, resumed.err
-    assert call(*TPE, "--name", "whole", "--quiet").code == 0
-    assert outputs(load_study("stopped", home / "a b.db")) == outputs(load_study("whole", home / "hpo.db"))
+    if not undisturbed:
+        assert call(*TPE, "--name", "whole", "--quiet").code == 0
+        undisturbed += outputs(load_study("whole", home / "hpo.db"))
+    assert outputs(load_study("stopped", home / "a b.db")) == undisturbed
 
 
 def test_halving_killed_between_rungs_is_replayed_uncharged(start, call, home):
@@ -91,7 +99,7 @@ def test_a_second_driver_is_turned_away(start, call, home):
 
 
 def test_a_reader_that_leaves_early_is_no_error(call, home):
-    assert call("run", "objectives:square", "--direction", "minimize", "--searcher", "random", "--trials", "4000",
+    assert call("run", "objectives:square", "--direction", "minimize", "--searcher", "random", "--trials", "1500",
                 "--quiet").code == 0  # fmt: skip
     for form in ("jsonl", "csv"):
         found = subprocess.run(

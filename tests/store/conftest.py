@@ -61,8 +61,19 @@ def path(tmp_path):
     return tmp_path / "hpo.db"
 
 
-@pytest.fixture
-def one(path):
+@contextlib.contextmanager
+def _one_study(path):
     store = Store(path, "create")
     yield OneStudy(store, _new_study(store))
     store.close()
+
+
+@pytest.fixture(scope="session")
+def one_study():
+    return _one_study
+
+
+@pytest.fixture
+def one(path):
+    with _one_study(path) as found:
+        yield found

@@ -1,5 +1,7 @@
 """A large study is read without reading all of it: counted in steps of SQLite's machine, not in seconds."""
 
+import shutil
+
 import pytest
 
 from hpo.store import Store
@@ -7,14 +9,25 @@ from hpo.store import Store
 MOST_STEPS = 3_000  # reading 4,000 rows takes more than ten times as many
 
 
+@pytest.fixture(scope="module")
+def filled(one_study, tmp_path_factory):
+    """The file of 4,000 trials in rounds of 80, and 10 under way."""
+    path = tmp_path_factory.mktemp("large") / "hpo.db"
+    with one_study(path) as one:
+        for _ in range(50):
+            jobs = one.start(*({"x": i} for i in range(80)))
+            one.end(jobs, [job.number / 7 % 1 for job in jobs], curve={"v": [0.1] * 4}, tell=True)
+        one.start(*({"x": i} for i in range(10)))
+    return path
+
+
 @pytest.fixture
-def large(one):
-    """4,000 trials in rounds of 80, and 10 under way."""
-    for _ in range(50):
-        jobs = one.start(*({"x": i} for i in range(80)))
-        one.end(jobs, [job.number / 7 % 1 for job in jobs], curve={"v": [0.1] * 4}, tell=True)
-    one.start(*({"x": i} for i in range(10)))
-    return one
+def large(filled, one_study, path):
+    """A copy of it."""
+    shutil.copy(filled, path)
+    with one_study(path) as one:
+        assert one.sql("SELECT count(*) FROM trials") == [(4_010,)]
+        yield one
 
 
 def steps(store, read):
