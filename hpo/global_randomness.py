@@ -7,6 +7,7 @@ inside finds them seeded all the same, through a hook on the import.
 import contextlib
 import importlib.abc
 import importlib.util
+import pickle
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -67,6 +68,13 @@ def _seed_numpy(seed: int) -> None:
 def _seed_torch(seed: int) -> None:
     if (torch := _torch()) is not None:
         torch.manual_seed(seed)  # CUDA's generators included, also those that are yet to come
+
+
+def fingerprint() -> bytes:
+    """Where the global generators stand: another one as soon as anything was drawn from any of them."""
+    state = _capture()
+    tensors = [state.pop("torch"), *state.pop("cuda", [])] if "torch" in state else []
+    return pickle.dumps((state, [bytes(tensor.tolist()) for tensor in tensors]))
 
 
 def _capture() -> dict[str, Any]:

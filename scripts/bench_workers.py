@@ -41,15 +41,16 @@ MEMORY = 256 << 20  # bytes
 
 
 def reporting(p, trial):
+    chance = random.Random(trial.seed)
     for step in range(3):
-        trial.report(p["x"] + random.random() / (step + 1), step)
+        trial.report(p["x"] + chance.random() / (step + 1), step)
         time.sleep(float(os.environ.get(PAUSE, "0")))
 
 
-def yielding(p):
-    value = p["y"]
+def yielding(p, seed):
+    chance, value = random.Random(seed), p["y"]
     while True:
-        value = 0.9 * value + 0.01 * random.random()
+        value = 0.9 * value + 0.01 * chance.random()
         time.sleep(float(os.environ.get(PAUSE, "0")))
         yield value
 

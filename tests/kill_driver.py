@@ -84,7 +84,7 @@ class Climb(FunctionObjective):
     def __init__(self):
         super().__init__(climb, direction="maximize")
 
-    def executor(self):
+    def executor(self, execution):
         return ThreeAtATime(self)
 
 

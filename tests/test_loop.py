@@ -309,7 +309,7 @@ class Patient(InProcessExecutor):
         return 1e9
 
 
-def test_a_stop_lets_what_is_under_way_end_where_the_executor_says_so(drive, store, objective, monkeypatch):
+def test_a_stop_lets_what_is_under_way_end_where_the_executor_says_so(drive, store, objective, alone, monkeypatch):
     one_at_a_time(monkeypatch)
     driver, stop = drive("random"), Stop()
 
@@ -321,7 +321,7 @@ def test_a_stop_lets_what_is_under_way_end_where_the_executor_says_so(drive, sto
     assert store.counts(driver.study) == {"done": 1, "cancelled": 3}
     driver.close()
     run([drive("random")], InProcessExecutor(objective), Silent(), Stop())
-    assert trials(store, "random") == alone(drive, store, objective, "random")
+    assert trials(store, "random") == alone("random")
 
 
 @pytest.mark.parametrize("searcher", SEARCHERS)

@@ -59,12 +59,18 @@ class Cluster:
 
     def keep(self, count):
         """Have exactly so many workers."""
-        self.workers = [process for process in self.workers if process.poll() is None]
-        for process in self.workers[count:]:
-            self.kill(process)
-        while len(self.workers) < count:
-            self.add(wait=False)
-        self._wait(count)
+        deadline = time.monotonic() + 60
+        while True:
+            # again and again: one that was killed seems to live until its end has come to the parent
+            self.workers = [process for process in self.workers if process.poll() is None]
+            for process in self.workers[count:]:
+                self.kill(process)
+            while len(self.workers) < count:
+                self.add(wait=False)
+            if len(self.client.nthreads()) == count:
+                return
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.02)
 
     def _wait(self, count):
         try:

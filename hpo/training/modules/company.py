@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hpo.global_randomness import Randomness
+from hpo.global_randomness import Randomness, fingerprint
 from hpo.torch_mode import own_mode
 from hpo.training import draws
 from hpo.training.hyperparameters import Settings
@@ -166,12 +164,12 @@ def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, sc
     batch = feed.some(settings.batch_size)
     copied = copy.deepcopy(module)
     with global_draws(Randomness(0)):
-        before = _drawn()
+        before = fingerprint()
         try:
             numbers = _activations(copied, batch, scoring)
         except Exception:  # it fails by itself, too, with a trace for the user
             return Traits("")
-        if _drawn() != before:
+        if fingerprint() != before:
             return Traits(f"{name} draws random numbers in its forward pass")
     if structure(copied) != found:
         return Traits(f"{name} changes its attributes in its forward pass")
@@ -191,16 +189,6 @@ def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, sc
         return Traits(f"{name} cannot be vectorised ({said[0][:200] if said else type(error).__name__})")
     bytes_each = (4 * layout.size + 3 * numbers + batch.x.numel()) * outputs.element_size()
     return Traits(None, tuple(calls), max(1, min(MOST, CHUNK_BYTES // bytes_each)))
-
-
-def _drawn() -> tuple[Any, ...]:
-    """The states of the global generators."""
-    drawn_by_numpy = repr([*map(_plain, np.random.get_state())])  # noqa: NPY002  (which users' modules may draw from)
-    return random.getstate(), drawn_by_numpy, torch.get_rng_state().numpy().tobytes()
-
-
-def _plain(part: Any) -> Any:
-    return part.tobytes() if isinstance(part, np.ndarray) else part
 
 
 @torch.no_grad()
