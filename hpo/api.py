@@ -93,7 +93,8 @@ def search(
         metric: what is optimised; None: accuracy, of a regression rmse.
         folds: of cross-validation; None: one validation part.
         workers: processes that run trials of a function side by side, or threads that train the shared objective;
-            None: a function runs in this process, the shared objective on all cores.
+            None: a function runs in this process, or in one of its own if `fresh` or a limit is given; the shared
+            objective on all cores.
         trial_timeout: that one evaluation of a function may take, in seconds or as a text such as "10m".
         trial_memory: that the process of a trial may take, in bytes or as a text such as "2GiB".
         retries: how often an evaluation begins again whose process died or ran out of memory.
@@ -204,7 +205,14 @@ def run_study(
     display = Display(enabled=bool(progress), each=progress == "each")
     with ending_by_signal(display.note) as stop, contextlib.ExitStack() as cleanup:
         cleanup.callback(store.close)
-        driver = Driver(store, row, trials=budget, restarts=objective.restarts, device=objective.numerics())
+        driver = Driver(
+            store,
+            row,
+            trials=budget,
+            restarts=objective.restarts,
+            device=objective.numerics(),
+            execution=execution,
+        )
         cleanup.callback(driver.close)
         executor = make_executor(objective, replace(execution, files=store.files))
         cleanup.callback(executor.close)

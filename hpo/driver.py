@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hpo.environment import BY_HAND, environment
 from hpo.errors import LockedError
+from hpo.execution import DEFAULT, Execution
 from hpo.store import Store
 from hpo.store.lock import DriverLock
 from hpo.store.reader import StudyRow
@@ -23,14 +24,22 @@ class Driver:
         row: the study.
         trials: budget in full trainings from now on; None: unlimited (asked and told by hand).
         restarts: whether each evaluation of the objective starts anew, and so is charged all its epochs.
-        device: noted in the store.
+        device: noted in the store, as is:
+        execution: how trials will be run.
 
     Raises:
         LockedError: another process drives the study.
     """
 
     def __init__(
-        self, store: Store, row: StudyRow, *, trials: int | None, restarts: bool = False, device: str = BY_HAND
+        self,
+        store: Store,
+        row: StudyRow,
+        *,
+        trials: int | None,
+        restarts: bool = False,
+        device: str = BY_HAND,
+        execution: Execution = DEFAULT,
     ) -> None:
         self.store = store
         self.study = row.id
@@ -41,7 +50,8 @@ class Driver:
         self._in_vain = False  # the last ask brought nothing, and nothing was told since
         self._lock = locked(store, row)
         try:
-            store.begin_run(row.id, trials, environment(device))
+            noted = environment(device) | {"execution": execution.to_json()}
+            store.begin_run(row.id, trials, noted)
             self.searcher = self.spec.bound_searcher()
             self._fold()
         except BaseException:

@@ -1,8 +1,11 @@
-"""How trials are run: what changes none of them, and so is no part of a study."""
+"""How trials are run; no part of a study, though limits decide which trials fail."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_STORED: Final = ("workers", "trial_timeout", "trial_memory", "retries", "fresh")
 
 
 @dataclass(frozen=True)
@@ -11,7 +14,8 @@ class Execution:
 
     Attributes:
         workers: processes that run trials of a function, or threads that train the shared objective; None: a function
-            runs in this process, the shared objective on all cores.
+            runs in this process, or in one of its own if a limit or `fresh` asks for it; the shared objective on all
+            cores.
         trial_timeout: seconds that one evaluation may take; None: any.
         trial_memory: bytes that the process of a trial may take; None: any.
         retries: how often an evaluation begins again whose process died or ran out of memory, >= 0.
@@ -32,6 +36,15 @@ class Execution:
     def isolated(self) -> bool:
         """Whether trials of a function run in processes of their own."""
         return self.workers is not None or self.fresh or bool(self.trial_timeout or self.trial_memory)
+
+    def to_json(self) -> dict[str, Any]:
+        """What another run on this machine may do in the same way."""
+        return {name: getattr(self, name) for name in _STORED}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Execution":
+        """The inverse of `to_json`."""
+        return cls(**{name: data[name] for name in _STORED if name in data})
 
 
 DEFAULT = Execution()

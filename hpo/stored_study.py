@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.domains import Int
 from hpo.errors import NoResultError
+from hpo.execution import Execution
 from hpo.store import Store, default_path
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
@@ -128,6 +129,11 @@ class StoredStudy:
     def environments(self) -> list[dict[str, Any]]:
         """Versions, platform and device of each run, in order."""
         return self._store.environments(self._id)
+
+    @property
+    def execution(self) -> Execution:
+        """How trials were run on this machine in the last run."""
+        return Execution.from_json(self.environment.get("execution", {}))
 
     def counts(self) -> dict[str, int]:
         """State to number of trials."""

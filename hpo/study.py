@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hpo.driver import Driver
 from hpo.errors import ConflictError, NoResultError, UsageError
+from hpo.execution import DEFAULT
 from hpo.executors.ending import Spent, succeeded
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
@@ -66,7 +67,8 @@ class Study(StoredStudy):
             timeout: seconds of wall clock, or a text such as "2h".
             device: of the shared objective: "auto", "cpu", "cuda" or "mps"; None: as it comes.
             progress: whether to show it on stderr; "each": with a line for every trial.
-            workers: see `hpo.search`, as for all that follow: how trials are run changes none of them.
+            workers: see `hpo.search`, as for all that follow. Where none of them is given, trials run on this machine
+                as in the last run.
             trial_timeout: see there.
             trial_memory: see there.
             retries: see there.
@@ -87,6 +89,8 @@ class Study(StoredStudy):
             found = found.on_device(device)
         self._objective = found  # the winner is checked where the trials trained
         execution = make_execution(workers, trial_timeout, trial_memory, retries, fresh, executor)
+        if execution == DEFAULT:
+            execution = self.execution
         run_study(
             self, found, trials=trials, timeout=timeout, progress=progress, execution=execution, callbacks=callbacks
         )

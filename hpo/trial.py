@@ -31,6 +31,11 @@ class Reason:
         """What its process ended with: "exit(1)", or "killed(9)" for the signal -9, as `subprocess` counts."""
         return f"killed({-code})" if code < 0 else f"exit({code})"
 
+    @classmethod
+    def is_violent(cls, reason: str | None) -> bool:
+        """Whether a trial that failed so may take the process with it that it runs in."""
+        return reason in (cls.TIMEOUT, cls.OOM, cls.LOST) or (reason or "").startswith(("killed(", "exit("))
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -165,7 +170,16 @@ class Trial:
     @property
     def metrics(self) -> dict[str, float]:
         """Every metric after the last epoch."""
-        return {name: values[-1] for name, values in self.curve.items() if values}
+        return {name: values[-1] for name, values in self.points[1].items() if values}
+
+    @property
+    def points(self) -> tuple[list[int], dict[str, list[float]]]:
+        """The curve as epochs, counted from 1, and each metric after them: of reports there may be gaps between."""
+        metrics = dict(self.curve)
+        steps = metrics.pop("step", None)
+        if steps is not None:
+            return [int(step) + 1 for step in steps], metrics
+        return list(range(1, max(map(len, metrics.values()), default=0) + 1)), metrics
 
     def _repr_html_(self) -> str:
         from hpo.notebook import trial_html

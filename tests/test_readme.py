@@ -1,8 +1,8 @@
 """The README's programs, commands and transcripts run as they stand.
 
 Making a virtual environment and installing into it is left to `.ci/run`, which runs the test command itself, and then
-the commands here, which take a minute. Of printed output all but the numbers must be as the README shows it: times
-differ from run to run, and last digits from machine to machine.
+the commands here, which take a minute. Of printed output all but numbers with decimals must be as the README
+shows it: times differ from run to run, and last digits from machine to machine.
 """
 
 import os
@@ -36,9 +36,9 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
 
 
-def without_numbers(text: str) -> list[str]:
-    """The lines of a text, with # for every number and one space for several."""
-    numbers = re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "#", text)
+def without_decimals(text: str) -> list[str]:
+    """The lines of a text, with # for every number with decimals and one space for several."""
+    numbers = re.sub(r"[-+]?\d+\.\d+(e[-+]?\d+)?", "#", text)
     return [" ".join(line.split()) for line in numbers.strip().splitlines()]
 
 
@@ -60,7 +60,7 @@ def test_program_runs_as_pasted(number: int, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout or PROGRAMS[number].startswith("# "), "a program prints; a module with a file name need not"
     if PROGRAMS[number] in OUTPUTS:
-        assert without_numbers(done.stdout) == without_numbers(OUTPUTS[PROGRAMS[number]])
+        assert without_decimals(done.stdout) == without_decimals(OUTPUTS[PROGRAMS[number]])
 
 
 def write_files(folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_transcript_is_what_happens(number: int, tmp_path: Path) -> None:
                 running.append(subprocess.Popen(arguments, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL))
                 continue
             done = run(["sh", "-c", command], tmp_path)
-            assert without_numbers(done.stdout) == without_numbers(shown), f"{command}\n{done.stdout}\n{done.stderr}"
+            assert without_decimals(done.stdout) == without_decimals(shown), f"{command}\n{done.stdout}\n{done.stderr}"
             assert done.returncode == 0, f"{command}\n{done.stderr}"
     finally:
         for process in running:

@@ -215,9 +215,8 @@ def print_trial(trial: Trial, study: Study) -> None:
     render.line()
     render.facts({f"  {name}": value for name, value in trial.params.items()})
     if trial.curve:
-        curve = dict(trial.curve)
-        epochs = [int(step) + 1 for step in curve.pop("step", range(max(map(len, curve.values()))))]
-        render.table(["epoch", *curve], list(zip(epochs, *curve.values(), strict=True)))
+        epochs, metrics = trial.points
+        render.table(["epoch", *metrics], list(zip(epochs, *metrics.values(), strict=True)))
     if trial.error:
         render.line()
         render.line(trial.error.rstrip())

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.comparison.check import train_all
 from hpo.environment import changed, environment
 from hpo.errors import UsageError
-from hpo.execution import DEFAULT, Execution
+from hpo.execution import DEFAULT
 from hpo.objective import Objective
 from hpo.signals import ending_by_signal
 from hpo.store.codec import cut
 from hpo.text import headline
-from hpo.trial import Job, Outcome, Trial
+from hpo.trial import Job, Outcome, Reason, Trial
 
 if TYPE_CHECKING:
     from hpo.study import Study
@@ -113,8 +113,9 @@ def replay(study: Study, trial: Trial, target: int | None, objective: Objective,
             f"{study.command('resume')} trains it"
         )
     job = Job(0, 0, trial.number, trial.params, trial.seed, 0, target, study.spec.trial_epochs)
-    died = trial.reason is not None and trial.reason.startswith(("killed(", "exit("))
-    execution = Execution(workers=1, retries=0) if died else DEFAULT  # it would take this process with it
+    execution = DEFAULT
+    if Reason.is_violent(trial.reason):
+        execution = replace(study.execution, workers=1, retries=0)
     with ending_by_signal(lambda _: None) as stop:
         [outcome] = train_all(objective, [job], stop, execution)
     now = environment(objective.numerics())

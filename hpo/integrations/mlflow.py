@@ -61,7 +61,7 @@ class MLflowCallback:
             self._client.log_batch(run, metrics[first : first + _METRICS_AT_ONCE])
         self._client.log_batch(run, tags=tags)
         self._client.set_terminated(run, _ENDS.get(trial.state, "KILLED"))
-        self._runs[study.name, trial.number] = run, _points(trial)
+        self._runs[study.name, trial.number] = run, len(trial.points[0])
 
     def _run(self, study: StoredStudy, trial: Trial) -> tuple[str, int]:
         """The run of a trial, made where there is none, and how many points of the curve it has."""
@@ -81,18 +81,12 @@ class MLflowCallback:
         return self._experiments[name]
 
 
-def _points(trial: Trial) -> int:
-    """How many points the curve has."""
-    return max(map(len, trial.curve.values()), default=0)
-
-
 def _metrics(trial: Trial, known: int) -> Iterator[Any]:
     """The curve from point number `known` on, and the value."""
     from mlflow.entities import Metric
 
     now = time.time_ns() // 1_000_000
-    curve = dict(trial.curve)
-    epochs = [int(step) + 1 for step in curve.pop("step", range(_points(trial)))]
+    epochs, curve = trial.points
     for name, values in curve.items():
         for epoch, value in list(zip(epochs, values, strict=True))[known:]:
             yield Metric(_key(name), value, now, epoch)

@@ -135,12 +135,11 @@ class _Rows:
         )
 
     def _intermediate(self, trial: Trial) -> dict[int, float]:
-        curve = dict(trial.curve)
-        steps = curve.pop("step", None)
+        epochs, curve = trial.points
         values = curve.get(self._metric) or next(iter(curve.values()), [])
         if not values and self._has_epochs and trial.value is not None:  # f(params, epochs) has a value at the end only
             return {trial.epochs - 1: trial.value}
-        return dict(zip(range(len(values)) if steps is None else map(int, steps), values, strict=True))
+        return {epoch - 1: value for epoch, value in zip(epochs, values, strict=True)}
 
 
 def _attributes(trial: Trial) -> dict[str, Any]:

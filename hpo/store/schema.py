@@ -25,7 +25,7 @@ CREATE TABLE runs (
     study       INTEGER NOT NULL REFERENCES studies (id),
     run         INTEGER NOT NULL,  -- dense from 0
     started_ms  INTEGER NOT NULL,
-    environment TEXT    NOT NULL,  -- JSON: versions of Python and packages, platform, device, git commit
+    environment TEXT    NOT NULL,  -- JSON: versions of Python and packages, platform, device, git commit, execution
     PRIMARY KEY (study, run)
 ) STRICT, WITHOUT ROWID;
 

@@ -97,3 +97,11 @@ def test_a_log_of_nothing_says_how_to_get_one(squares):
     assert (found.code, found.out) == (0, "")
     assert "trial 3 printed nothing, or ran where it is not caught: give --workers" in found.err
     assert squares("show", "squares", "--log").code == 2
+
+
+def test_a_study_goes_on_in_processes_without_being_told_again(trouble, call):
+    how = ("--direction", "minimize", "--searcher", "random", "--name", "again", "--quiet", "--json")
+    assert call("run", "trouble:run", *how, "--trials", 2, "--workers", 2, "--trial-timeout", "30s").code == 0
+    found = call("resume", "again", "--trials", 12, "--quiet", "--json")  # with one that would take this process along
+    assert found.code == 0, found.err
+    assert call("show", "again", "--json").json()["failures"].keys() == {"exit(7)"}
