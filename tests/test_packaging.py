@@ -65,6 +65,7 @@ print(count)
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this platform has none of them anyway")
+@pytest.mark.ci
 def test_every_module_imports_without_fcntl_resource_fork_and_setsid() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_POSIX], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,6 @@
 """The README's programs, commands and transcripts run as they stand.
 
-Making a virtual environment and installing into it is left to `.ci/run`, which runs the test command itself, and then
-the commands here, which take a minute. Of printed output all but numbers with decimals must be as the README
+Making a virtual environment and installing into it is left to `.ci/run`, which runs the test command itself. Of printed output all but numbers with decimals must be as the README
 shows it: times differ from run to run, and last digits from machine to machine.
 """
 
@@ -53,6 +52,7 @@ def test_both_commands_set_everything_up() -> None:
     assert any("'.[test]'" in s and "pytest" in s for s in setups)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_program_runs_as_pasted(number: int, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAMS[number], "utf-8")
@@ -70,7 +70,7 @@ def write_files(folder: Path) -> None:
             (folder / name).write_text(content, "utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("number", range(len(TRANSCRIPTS)))
 def test_transcript_is_what_happens(number: int, tmp_path: Path) -> None:
     """Commands that end in & go on until the transcript ends."""
@@ -93,7 +93,7 @@ def test_transcript_is_what_happens(number: int, tmp_path: Path) -> None:
             process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_commands_run_in_order_as_they_stand(tmp_path: Path) -> None:
     assert len(HPO_COMMANDS) >= 5
     write_files(tmp_path)

@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from hpo import HPOSearchCV
 
+pytestmark = pytest.mark.ci
+
 SEARCHES = [
     HPOSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, "random", 2, cv=2, error_score="raise"),
     HPOSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, "random", 2, cv=2, error_score="raise"),

@@ -76,6 +76,7 @@ def test_a_trial_that_dies_harms_no_other_and_says_why(trouble, call):
     assert (trouble / "hpo.db-files" / "study-1" / f"trial-{trials['flaky']['number']}" / "seen").exists()
 
 
+@pytest.mark.ci
 def test_ctrl_c_lets_trials_end_that_are_under_way(trouble, start, call):
     process = start("run", "trouble:slow", "--direction", "minimize", "--searcher", "grid", "--workers", 2, "--verbose",
                     "--set", "space.kind=[1, 2, 3, 4, 5, 6]", "--trials", 6, "--name", "slow")  # fmt: skip

@@ -38,7 +38,7 @@ def test_workers_killed_at_random_moments_lose_and_double_no_trial(tmp_path):
     cluster.close()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("workers", [4, 8])
 def test_four_and_eight_workers_give_the_same_trials(tmp_path, workers):
     cluster = Cluster(tmp_path, workers)

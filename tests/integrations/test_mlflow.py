@@ -40,7 +40,7 @@ def runs_of(client):
     return {int(run.data.tags["hpo.trial"]): run for run in client.search_runs([experiment.experiment_id])}
 
 
-@pytest.mark.slow  # MLflow takes seconds to make its tables
+@pytest.mark.ci  # MLflow takes seconds to make its tables
 @pytest.mark.filterwarnings("ignore")  # MLflow's and SQLAlchemy's own
 def test_every_trial_is_one_run_with_its_params_curve_and_state(tmp_path):
     study, client = search(tmp_path, 2)

@@ -284,6 +284,7 @@ while True:
 """
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="no /proc to look processes up in")
 def test_helpers_of_a_parent_that_is_killed_end():
     here = os.path.dirname(__file__)
@@ -300,6 +301,7 @@ def test_helpers_of_a_parent_that_is_killed_end():
         time.sleep(0.05)
 
 
+@pytest.mark.ci
 def test_a_helper_answers_in_tickets_and_prints_nothing_among_them():
     inbox = queue.SimpleQueue()
     setup = Setup(Small(), 10**8, None)
