@@ -1,7 +1,8 @@
 """The README's programs, commands and transcripts run as they stand.
 
-Making a virtual environment and installing into it is left to `.ci/run`, which runs the test command itself. Of printed output all but numbers with decimals must be as the README
-shows it: times differ from run to run, and last digits from machine to machine.
+Making a virtual environment and installing into it is left to `.ci/run`, which runs the test command itself. Of printed
+output all but numbers with decimals must be as the README shows it: times differ from run to run, and last digits from
+machine to machine.
 """
 
 import os
