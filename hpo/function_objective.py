@@ -151,8 +151,8 @@ class FunctionRun(Run):
         self._epoch = 0
 
     def advance(self, target: int) -> Iterator[Step]:
-        """See `Run.advance`."""
-        return self._pull(target) if self._objective.is_generator else self._call(target)
+        """See `Run.advance`; a plain function is called at once."""
+        return self._pull(target) if self._objective.is_generator else iter([self._call(target)])
 
     def close(self) -> None:
         """Close the generator, so that its `finally` blocks run now."""
@@ -163,14 +163,14 @@ class FunctionRun(Run):
     def _arguments(self) -> dict[str, Any]:
         return copy.deepcopy(dict(self._job.params))  # a function that edits its params changes no record
 
-    def _call(self, target: int) -> Iterator[Step]:
+    def _call(self, target: int) -> Step:
         self._randomness = Randomness(self._job.seed)  # anew, whatever an earlier rung has drawn
         trial = self.live or LiveTrial(replace(self._job, target=target))
         with self._randomness.active():
             returned = self._objective.call(self._arguments(), epochs=target, seed=self._job.seed, trial=trial)
         if returned is None and trial.reports.last is not None:
             returned = trial.reports.last[1]
-        yield Step(target, as_value(returned, "the objective returned"), {})
+        return Step(target, as_value(returned, "the objective returned"), {})
 
     def _pull(self, target: int) -> Iterator[Step]:
         while self._epoch < target:

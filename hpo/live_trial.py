@@ -12,6 +12,7 @@ from hpo.trial import Job
 from hpo.values import MAX_DEPTH, as_value, brief, not_json, plain
 
 MAX_POINTS = 1000  # of a curve; of more reports every second, fourth, ... one is kept
+RESERVED = "hpo:"  # beginning of the names of user attributes that hpo gives itself
 MAX_STEP = 2**53  # a curve holds floats
 
 
@@ -140,7 +141,7 @@ class LiveTrial:
             whole = -1
         if not 0 <= whole <= MAX_STEP:
             found = f"{brief(step)} ({type(step).__name__})"
-            raise UsageError(f"trial {self.number} reported step {found}, expected an integer from 0 on")
+            raise UsageError(f"trial {self.number} reported step {found}, expected an integer in [0, 2^53]")
         number = value if type(value) is float else as_value(value, f"trial {self.number} reported")
         if self.reports.add(whole, number):
             self._told(whole, number)
@@ -149,7 +150,7 @@ class LiveTrial:
         """Note something about the trial, stored with it: `trial.set_user_attr("parameters", 1234)`.
 
         Args:
-            key: its name.
+            key: its name; those that begin with "hpo:" are taken.
             value: None, bool, number, text, NumPy's of these, or lists and dicts of them; a float that is not finite is
                 noted as the text nan, inf or -inf.
 
@@ -157,8 +158,11 @@ class LiveTrial:
             TypeError: anything else.
         """
         found = _finite(plain(value))
-        if not isinstance(key, str) or not_json(key) is not None:
-            raise TypeError(f"trial {self.number}: the name of a user attribute is {brief(key)}, expected text")
+        if not isinstance(key, str) or not_json(key) is not None or key.startswith(RESERVED):
+            raise TypeError(
+                f"trial {self.number}: the name of a user attribute is {brief(key)}, expected text that does not begin "
+                f"with {RESERVED!r}"
+            )
         if (reason := not_json(found)) is not None:
             raise TypeError(f"trial {self.number}: user attribute {brief(key)}: {brief(value)} {reason}")
         self.reports.user_attrs[key] = found

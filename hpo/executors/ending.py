@@ -129,8 +129,10 @@ def out_of_memory(error: BaseException) -> bool:
     torch: Any = sys.modules.get("torch")
     if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
+    if type(error) is not RuntimeError:  # nobody else's, whose text may raise anything
+        return False
     text = str(error)  # of torch's CPU allocator, of cuBLAS
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "ALLOC_FAILED" in text)
+    return "can't allocate memory" in text or "ALLOC_FAILED" in text
 
 
 def _text(error: BaseException) -> str:

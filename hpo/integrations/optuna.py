@@ -110,7 +110,7 @@ class OptunaObjective(FunctionObjective):
                 raise
             step, value = trial.reports.last
             if not view.asked_to_end:
-                trial.set_user_attr("hpo:pruned", step)
+                trial.reports.user_attrs["hpo:pruned"] = step
             return value
 
 

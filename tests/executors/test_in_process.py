@@ -227,3 +227,24 @@ def test_an_objective_that_cannot_start_a_trial_fails_it():
     found = outcomes(executor)
     assert [outcome.state for outcome in found] == [State.DONE, State.FAILED] * 2
     assert "ValueError: no start" in found[1].error
+
+
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(UnspeakableError(), "UnspeakableError"), (StopIteration(), "in fail\n    raise error\nStopIteration")],
+    ids=["without words", "StopIteration"],
+)
+def test_any_exception_fails_its_trial_with_its_traceback(error, told):
+    def fail(p):
+        raise error
+
+    executor = InProcessExecutor(FunctionObjective(fail, direction="minimize"))
+    executor.submit([job(epochs=1)])
+    [outcome] = outcomes(executor)
+    assert (outcome.state, outcome.reason) == (State.FAILED, "exception")
+    assert told in outcome.error
