@@ -39,11 +39,13 @@ class Bundle:
 
     Attributes:
         jobs: what to run.
-        lost: how often they had begun on a worker that went.
-        alone: whether they are sent by themselves: they were on such a worker in company.
+        begun: how often they were on a worker that went, where they may have begun: each may have run in part.
+        lost: how often they were alone there, and so had begun and may be why it went: no more than `retries`.
+        alone: whether they are sent by themselves: they were on such a worker.
     """
 
     jobs: list[Job]
+    begun: int = 0
     lost: int = 0
     alone: bool = False
 
@@ -290,8 +292,8 @@ class DaskExecutor(Executor):
         for (job, bundle), outcome in zip(jobs, answer.outcomes, strict=True):
             if outcome.state == State.DONE and job.target < job.epochs:
                 self._homes[job.study, job.number] = place
-            if bundle.lost:
-                outcome = dataclasses.replace(outcome, attempts=outcome.attempts + bundle.lost)
+            if bundle.begun:
+                outcome = dataclasses.replace(outcome, attempts=outcome.attempts + bundle.begun)
             events.append((job, outcome))
         return events
 
@@ -312,7 +314,8 @@ class DaskExecutor(Executor):
         for bundles in place.tasks.values():
             for bundle in bundles:
                 bundle.alone = bundle.alone or begun
-                bundle.lost += begun and len(bundles) == 1  # in company nobody knows which of them had begun
+                bundle.begun += begun
+                bundle.lost += begun and len(bundles) == 1  # in company nobody knows whose fault it was
                 if bundle.lost > self._retries:
                     events += [(job, self._lost(job, bundle, address)) for job in bundle.jobs]
                 elif not self._finishing:
@@ -323,7 +326,7 @@ class DaskExecutor(Executor):
     def _lost(self, job: Job, bundle: Bundle, address: str) -> Outcome:
         error = ClusterError(f"its worker was lost {bundle.lost} times while it ran, now {address}")
         outcome = Evaluation(job, restarts=self._objective.restarts).fail(error)
-        return dataclasses.replace(outcome, reason=Reason.LOST, attempts=bundle.lost)
+        return dataclasses.replace(outcome, reason=Reason.LOST, attempts=bundle.begun)
 
     def _warn(self, text: str) -> None:
         if text not in self._told:
