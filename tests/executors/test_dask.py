@@ -332,7 +332,7 @@ def test_what_differs_on_a_worker_is_refused_or_said(two, monkeypatch):
     here = station.surroundings(FunctionObjective(bowl))
     there = station.Surroundings(here.must, {**here.should, "torch": "1.0"})
     monkeypatch.setattr(station, "surroundings", lambda objective: there)
-    executor = make_executor(Own(whose), Execution(cluster=two.address))
+    executor = make_executor(Own(whose), Execution(cluster=two.client))
     executor.submit(jobs([{}] * 2))
     with pytest.warns(UserWarning, match=r"has torch .* \(driver: 1.0\): trials may differ"):
         assert len(ended(executor, 2)) == 2

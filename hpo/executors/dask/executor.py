@@ -79,11 +79,10 @@ class DaskExecutor(Executor):
 
     Args:
         objective: what the jobs train; sent to each worker once.
-        execution: `cluster` says where; the rest is how each worker runs them.
+        execution: `cluster` is a running client; the rest is how each worker runs them.
 
     Raises:
         UsageError: the objective cannot be sent.
-        ClusterError: the scheduler cannot be reached.
     """
 
     def __init__(self, objective: Objective, execution: Execution) -> None:

@@ -13,19 +13,16 @@ import queue
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hpo.errors import ClusterError, UsageError
 from hpo.execution import Execution
 from hpo.executors.dask import station
 from hpo.executors.dask.packing import pack
 from hpo.executors.dask.station import Handle, StrangerError
 from hpo.objective import Objective
 from hpo.trial import Job, Outcome
-from hpo.values import brief
 
-CONNECT_SECONDS: Final = 10.0  # to find the scheduler
 _SILENT_SECONDS: Final = 30.0  # of the scheduler, after which it is taken to be gone
 _LOOK_SECONDS: Final = 0.5  # between two looks at who is there
 _DISCONNECTED: Final = "scheduler-connection-lost"  # Dask's reason; else the worker ended or was told to
@@ -113,26 +110,24 @@ class Link:
 
     Args:
         objective: what the workers run.
-        execution: `cluster` is a `distributed.Client` or the address of a scheduler.
+        execution: `cluster` is a `distributed.Client` that runs; it stays open.
 
     Attributes:
         inbox: what has come, of the kinds of `Message`.
         address: of the scheduler.
 
     Raises:
-        UsageError: `cluster` is neither.
-        ClusterError: the scheduler cannot be reached.
+        UsageError: the objective cannot be sent.
     """
 
     def __init__(self, objective: Objective, execution: Execution) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._execution = Execution(**{**vars(execution), "cluster": None})
+        self._execution = replace(execution, cluster=None)
         self._surroundings = station.surroundings(objective)
-        payload = pack(objective)  # refused before anything is sent
-        self._client, self._is_ours = _connect(execution.cluster)
+        self._payload, self._sent = pack(objective), None  # refused before anything is sent
+        self._client: Any = execution.cluster
         self.address: str = self._client.scheduler.address
         self._run = uuid.uuid4().hex[:8]
-        self._payload, self._sent = payload, None
         self._sending = asyncio.Lock()
         self._keys: dict[str, str] = {}  # of what makes a worker ready, by its address
         self._stations: dict[str, Any] = {}  # futures of it
@@ -157,21 +152,14 @@ class Link:
         self._do(self._drop, tickets)
 
     def close(self) -> None:
-        """Let go of everything on the cluster; a client that was given stays open."""
+        """Let go of everything on the cluster."""
         self._do(self._end)
-        if self._is_ours:
-            with contextlib.suppress(Exception):  # of a scheduler that has gone
-                self._client.close(timeout=CONNECT_SECONDS)
 
     def _do(self, what: Callable[..., Any], *arguments: Any) -> None:
         """In the client's event loop, in the order of calls; waking it is dear, so calls are few."""
         self._client.loop.add_callback(what, *arguments)
 
     # -- in the client's event loop
-
-    def _at(self, address: str, key: str) -> dict[str, Any]:
-        """Dask runs it there, once: what is tried again is not for Dask to say."""
-        return {"workers": [address], "allow_other_workers": False, "retries": 0, "pure": False, "key": key}
 
     async def _watch(self) -> None:
         heard, known = time.monotonic(), None
@@ -205,7 +193,7 @@ class Link:
                 self._surroundings,
                 key,
                 priority=1,
-                **self._at(address, key),
+                **_at(address, key),
             )
         except (Exception, *_CANCELLED):  # scheduler and worker say in many ways that the worker has gone
             self.inbox.put(Refused(address, None))
@@ -244,7 +232,7 @@ class Link:
                     task.joined.future,
                     task.joined.handle.token,
                     pickle.dumps((task.bundles, task.forgotten)),  # in which Dask does not look for what is its own
-                    **self._at(address, f"hpo-{self._run}-{task.ticket}"),
+                    **_at(address, f"hpo-{self._run}-{task.ticket}"),
                 )
             except Exception as error:
                 self.inbox.put(Answer(address, task.ticket, error=error))
@@ -281,33 +269,13 @@ class Link:
         await self._cancel(futures)
 
 
+def _at(address: str, key: str) -> dict[str, Any]:
+    """Dask runs it there, once: what is tried again is not for Dask to say."""
+    return {"workers": [address], "allow_other_workers": False, "retries": 0, "pure": False, "key": key}
+
+
 def _is_killed(error: BaseException) -> bool:
     """Whether Dask gave a task up because its workers ended."""
     from distributed import KilledWorker
 
     return isinstance(error, KilledWorker)
-
-
-def _connect(cluster: Any) -> tuple[Any, bool]:
-    """A client, and whether it was made here."""
-    import distributed
-
-    if isinstance(cluster, distributed.Client):
-        if cluster.asynchronous:
-            raise UsageError("the Dask client is asynchronous, expected distributed.Client(address)")
-        if cluster.status != "running":
-            raise ClusterError(f"the Dask client is {cluster.status}: connect it again")
-        return cluster, False
-    if not isinstance(cluster, str):
-        found = f"{brief(cluster)} ({type(cluster).__name__})"
-        raise UsageError(f"the cluster is {found}, expected a distributed.Client or an address, tcp://host:8786 say")
-    make: Any = distributed.Client  # which has no types
-    try:
-        return make(cluster, timeout=CONNECT_SECONDS, set_as_default=False), True
-    except (OSError, TimeoutError) as error:
-        raise ClusterError(
-            f"no Dask scheduler answers at {cluster} within {CONNECT_SECONDS:g} s: start one with `dask scheduler`, "
-            f"or check the address ({type(error).__name__}: {error})"
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{cluster!r} is no address of a Dask scheduler ({error}): tcp://host:8786 say") from error
