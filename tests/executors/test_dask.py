@@ -301,6 +301,28 @@ def test_paused_trials_go_on_where_they_are_and_are_replayed_uncharged_where_tha
     assert {outcome.value for outcome in third} == {float(two.workers[0].pid)}
 
 
+def test_a_paused_trial_whose_evaluation_is_cancelled_before_it_began_stays_paused(cluster, tmp_path):
+    cluster.keep(1)
+    params = {"file": str(tmp_path / "epochs")}
+    executor = make_executor(Own(pids), Execution(cluster=cluster.client))
+    executor.submit(jobs([params], epochs=3, target=1))
+    ended(executor, 1)
+    blocker = Job(1, 50, 50, {"file": os.devnull}, 50, 0, 10**6, 10**6)
+    executor.submit([blocker])
+    executor.wait(0.5)
+    cluster.add()
+    given_up = jobs([params], epochs=3, first=1, start=1, target=2)
+    executor.submit(given_up)
+    assert executor.wait(0.1) == []
+    executor.cancel(given_up)
+    executor.submit(jobs([params], epochs=3, first=2, start=1, target=2))
+    assert executor.wait(2.0) == []  # though the other worker is free
+    executor.cancel([blocker])
+    ended(executor, 1)
+    executor.close()
+    assert len((tmp_path / "epochs").read_text().split()) == 2
+
+
 def endless(params):
     while True:
         time.sleep(0.01)

@@ -20,14 +20,13 @@ from typing import Final
 
 from hpo.errors import ClusterError
 from hpo.execution import Execution
-from hpo.executors.base import Event, Executor
+from hpo.executors.base import FINISH_SECONDS, Event, Executor
 from hpo.executors.dask.link import Answer, Gone, Joined, Link, Lost, Refused, Task, Workers
 from hpo.executors.ending import Evaluation
 from hpo.objective import Objective
 from hpo.trial import Job, Outcome, Reason, State
 
 TASK_SECONDS: Final = (0.02, 0.2)  # that a task of short bundles lasts: Dask's own cost is some milliseconds
-FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
 MOST_JOBS: Final = 256  # of a task
 _PATIENCE: Final = 3.0  # seconds without a worker before the user is told
 _AGAIN_SECONDS: Final = 0.5  # before a worker that was not ready is asked again
@@ -88,7 +87,7 @@ class DaskExecutor(Executor):
     def __init__(self, objective: Objective, execution: Execution) -> None:
         self._objective, self._retries = objective, execution.retries
         self._link = Link(objective, execution)
-        self._present: dict[str, int] | None = None  # threads of each worker; None: not known yet
+        self._present: dict[str, int] = {}  # threads of each worker
         self._places: dict[str, Place] = {}  # those that are ready
         self._refused: dict[str, str] = {}
         self._again: dict[str, float] = {}  # when a worker is asked again
@@ -146,6 +145,10 @@ class DaskExecutor(Executor):
     def cancel(self, jobs: Iterable[Job]) -> None:
         """See `Executor.cancel`; what shares a task with `jobs` is handed out again."""
         dropped = {(job.study, job.evaluation) for job in jobs}
+        for place in self._places.values():
+            for job in itertools.chain.from_iterable(bundle.jobs for bundle in place.waiting):
+                if (job.study, job.evaluation) in dropped and job.start:
+                    self._homes[job.study, job.number] = place  # it is still paused there
         for waiting in (self._waiting, *(place.waiting for place in self._places.values())):
             kept = [left for bundle in waiting if (left := _without(bundle, dropped)) is not None]
             waiting.clear()
@@ -199,7 +202,7 @@ class DaskExecutor(Executor):
                 yield self._task(place, place.waiting, place.threads)
         if not self._waiting:
             return
-        threads = sum(count for address, count in (self._present or {}).items() if address not in self._refused)
+        threads = sum(count for address, count in self._present.items() if address not in self._refused)
         while free := [place for place in self._places.values() if place.free > 0]:
             for place in sorted(free, key=lambda place: len(place.tasks) / place.threads):
                 if not self._waiting:
@@ -240,13 +243,12 @@ class DaskExecutor(Executor):
             case Workers(threads):
                 return self._meet(threads)
             case Joined(address, handle):
-                if address in (self._present or {}):
-                    assert self._present is not None
+                if address in self._present:
                     self._places[address] = Place(message, self._present[address])
                     for note in handle.notes:
                         self._warn(f"Dask worker {address} has {note}: trials may differ from those run here")
             case Refused(address, why):
-                if address in (self._present or {}):
+                if address in self._present:
                     self._refuse(address, why)
             case Gone(why):
                 self._broken = ClusterError(
@@ -257,7 +259,7 @@ class DaskExecutor(Executor):
 
     def _meet(self, threads: dict[str, int]) -> list[Event]:
         """Those that came are made ready; what those that went had is handed out again."""
-        before, self._present = self._present or {}, threads
+        before, self._present = self._present, threads
         self._idle_since = None if threads else time.monotonic()
         events: list[Event] = []
         for address in before.keys() - threads.keys():
@@ -275,7 +277,7 @@ class DaskExecutor(Executor):
             return
         self._refused[address] = why
         text = f"Dask worker {address} cannot run objective {self._objective.name!r}: {why}"
-        if self._present is not None and self._present.keys() == self._refused.keys():
+        if self._present.keys() == self._refused.keys():
             self._broken = ClusterError(text)
         else:
             self._warn(text)

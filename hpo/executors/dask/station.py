@@ -15,7 +15,6 @@ import socket
 import threading
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -112,7 +111,9 @@ def install(payload: bytes, execution: Execution, drivers: Surroundings, key: st
     here = surroundings(objective).should
     notes = [f"{name} {here[name]} (driver: {value})" for name, value in drivers.should.items() if here[name] != value]
     threads = worker.state.nthreads
-    station = Station(objective, remote_execution(objective, execution, threads), functools.partial(_kept, worker, key))
+    station = Station(
+        objective, remote_execution(objective, execution, threads), functools.partial(_is_wanted, worker, key)
+    )
     _stations[station.token] = station
     return Handle(station.token, place, tuple(notes))
 
@@ -136,7 +137,9 @@ def run(handle: Handle, token: str, content: bytes) -> list[Outcome]:
     worker = get_worker()
     key = worker.get_current_task()
     bundles, forgotten = pickle.loads(content)  # noqa: S301 # from our own driver
-    return station.run([job for bundle in bundles for job in bundle], forgotten, lambda: _wanted(worker, key))
+    return station.run(
+        [job for bundle in bundles for job in bundle], forgotten, functools.partial(_is_wanted, worker, key)
+    )
 
 
 def remote_execution(objective: Objective, execution: Execution, threads: int) -> Execution:
@@ -153,19 +156,10 @@ def remote_execution(objective: Objective, execution: Execution, threads: int) -
     return wanted
 
 
-def _wanted(worker: Any, key: Any) -> bool:
-    """Whether the scheduler still waits for the task."""
+def _is_wanted(worker: Any, key: Any) -> bool:
+    """Whether the scheduler still waits for the task, or keeps its result."""
     task = worker.state.tasks.get(key)
     return task is not None and task.state != "cancelled"
-
-
-def _kept(worker: Any, key: str) -> bool:
-    """Whether Dask still has, or is about to have, the result of the task `key`."""
-    return key in worker.state.tasks and worker.state.tasks[key].state != "cancelled"
-
-
-def _stays(gone: frozenset[int], number: int) -> bool:
-    return number not in gone
 
 
 class Station:
@@ -256,8 +250,4 @@ class Station:
             case "cancel":
                 executor.cancel([job for job in content.jobs if self._tickets.pop((job.study, job.evaluation), None)])
             case "forget":
-                by_study: defaultdict[int, set[int]] = defaultdict(set)
-                for study, number in content:
-                    by_study[study].add(number)
-                for study, numbers in by_study.items():
-                    executor.release(study, functools.partial(_stays, frozenset(numbers)))
+                executor.forget(content)

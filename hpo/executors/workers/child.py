@@ -95,7 +95,8 @@ class _Server:
         self._send("ready")
         try:
             while (message := self._inbox.get()) is not None:
-                if message[0] == "run" and not self._run(*message[1:]):
+                _, ticket, job, forgotten = message
+                if not self._run(ticket, job, forgotten):
                     break
         finally:
             self._executor.close()
@@ -107,7 +108,8 @@ class _Server:
                 message = frames.receive(self._commands)
                 if message[0] == "cancel":
                     self._cancelled = message[1]
-                self._inbox.put(message)
+                else:
+                    self._inbox.put(message)
         except EOFError:  # a parent that was killed may stop amid a message
             pass
         finally:
@@ -116,8 +118,7 @@ class _Server:
 
     def _run(self, ticket: int, job: Job, forgotten: list[tuple[int, int]]) -> bool:
         """Run one job; whether to go on after it."""
-        for study, number in forgotten:
-            self._executor.release(study, lambda other, number=number: other != number)  # type: ignore[misc]
+        self._executor.forget(forgotten)
         with self._lock:
             self._ticket = ticket
             self._reports, self._latest, self._sent_at = {}, None, 0.0

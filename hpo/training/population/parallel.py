@@ -182,14 +182,14 @@ class ParallelExecutor(Executor):
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
         """See `Executor.release`."""
-        released: dict[Helper, list[int]] = {}
+        released: dict[Helper, list[tuple[int, int]]] = {}
         for (of, number), trainer in list(self._homes.items()):
             if of == study and not keep(number):
                 del self._homes[of, number]
                 if isinstance(trainer.engine, Helper):
-                    released.setdefault(trainer.engine, []).append(number)
-        for helper, numbers in released.items():
-            helper.forget(study, numbers)
+                    released.setdefault(trainer.engine, []).append((of, number))
+        for helper, trials in released.items():
+            helper.forget(trials)
         self._local.release(study, keep)
 
     def close(self) -> None:
