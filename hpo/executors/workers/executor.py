@@ -222,7 +222,7 @@ class WorkersExecutor(Executor):
         if worker in self._workers:
             self._dismiss(worker)
         self._leaving.remove(worker)
-        worker.close()
+        worker.close(patience=0.0)
         task, log = worker.task, worker.log.text()
         if not worker.ready:
             self._starter.failed(worker, log)

@@ -89,13 +89,8 @@ class Worker(Process):
         return self._process.pid
 
     @property
-    def code(self) -> int:
-        """How its process ended, as `subprocess` counts."""
-        return self._process.returncode
-
-    @property
     def death(self) -> str:
-        """How its process ended, in a sentence."""
+        """How its process ended, in a sentence for users."""
         if self.severed:
             return "its process closed the pipes to hpo, and was killed"
         if self.code >= 0:
@@ -132,14 +127,14 @@ class Worker(Process):
         """End it, and what it has started, at once."""
         self._signal(signal.SIGKILL)
 
-    def close(self, patience: float = 0.0) -> None:
+    def close(self, patience: float) -> None:
         """See `Process.close`; what it has started ends too."""
         self.stop()
         if patience > 0:
             self._reader.join(patience)
         self.kill()  # its number is its own until it is waited for
         self._guardian.remove(self.pid)
-        super().close()
+        super().close(patience=0.0)
         assert self._process.stderr is not None
         self._process.stderr.close()
         if self._watched is not None:
