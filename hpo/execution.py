@@ -18,7 +18,8 @@ class Execution:
         fresh: whether each evaluation gets a process of its own.
         cluster: a `distributed.Client`, or the address of a Dask scheduler, see `choose.connected`; None: this
             machine.
-        files: folder for files of trials, absolute; None: trials have none.
+        files: folder for files of trials, absolute and never deleted; None: trials have none. On a cluster it is the
+            driver's path, which must be on a disk that all machines share.
     """
 
     workers: int | None = None
