@@ -351,16 +351,16 @@ def test_workers_forget_a_driver_that_has_gone_and_stop_what_it_began(two):
 
 
 def test_what_differs_on_a_worker_is_refused_or_said(two, monkeypatch):
-    here = station.surroundings(FunctionObjective(bowl))
-    there = station.Surroundings(here.must, {**here.should, "torch": "1.0"})
-    monkeypatch.setattr(station, "surroundings", lambda objective: there)
+    here = station.versions(FunctionObjective(bowl))
+    there = station.Versions(here.must, {**here.should, "torch": "1.0"})
+    monkeypatch.setattr(station, "versions", lambda objective: there)
     executor = make_executor(Own(whose), Execution(cluster=two.client))
     executor.submit(jobs([{}] * 2))
     with pytest.warns(UserWarning, match=r"has torch .* \(driver: 1.0\): trials may differ"):
         assert len(ended(executor, 2)) == 2
     executor.close()
     monkeypatch.setattr(
-        station, "surroundings", lambda objective: station.Surroundings({**here.must, "Python": "2.7"}, here.should)
+        station, "versions", lambda objective: station.Versions({**here.must, "Python": "2.7"}, here.should)
     )
     executor = make_executor(Own(whose), Execution(cluster=two.client))
     executor.submit(jobs([{}] * 2))

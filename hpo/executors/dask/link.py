@@ -54,8 +54,8 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is sent to a worker.
+class Sending:
+    """A task as it is sent to a worker.
 
     Attributes:
         ticket: unlike that of any other task.
@@ -123,7 +123,7 @@ class Link:
     def __init__(self, objective: Objective, execution: Execution) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._execution = replace(execution, cluster=None)
-        self._surroundings = station.surroundings(objective)
+        self._versions = station.versions(objective)
         self._payload, self._sent = pack(objective), None  # refused before anything is sent
         self._client: Any = execution.cluster
         self.address: str = self._client.scheduler.address
@@ -143,9 +143,9 @@ class Link:
         """Let go of what was made ready at a worker."""
         self._do(self._leave, address)
 
-    def send(self, tasks: Sequence[Task]) -> None:
+    def send(self, sendings: Sequence[Sending]) -> None:
         """Have workers run jobs: an `Answer` or `Lost` follows for each, unless it is dropped."""
-        self._do(self._submit, tasks)
+        self._do(self._submit, sendings)
 
     def drop(self, tickets: Sequence[int]) -> None:
         """Wait no longer for these: their workers stop them as soon as they can."""
@@ -190,7 +190,7 @@ class Link:
                 station.install,
                 self._sent,
                 self._execution,
-                self._surroundings,
+                self._versions,
                 key,
                 priority=1,
                 **_at(address, key),
@@ -220,25 +220,26 @@ class Link:
         if (future := self._stations.pop(address, None)) is not None:
             await self._cancel([future])
 
-    def _submit(self, tasks: Sequence[Task]) -> None:
-        for task in tasks:
-            address = task.joined.address
-            if self._client.status != "running" or task.joined.future.status != "finished":
-                self.inbox.put(Lost(address, task.ticket, begun=False))  # the connection broke meanwhile
+    def _submit(self, sendings: Sequence[Sending]) -> None:
+        for sending in sendings:
+            address = sending.joined.address
+            if self._client.status != "running" or sending.joined.future.status != "finished":
+                self.inbox.put(Lost(address, sending.ticket, begun=False))  # the connection broke meanwhile
                 continue
             try:
+                content = pickle.dumps((sending.bundles, sending.forgotten))  # so that Dask does not look into it
                 future = self._client.submit(
                     station.run,
-                    task.joined.future,
-                    task.joined.handle.token,
-                    pickle.dumps((task.bundles, task.forgotten)),  # in which Dask does not look for what is its own
-                    **_at(address, f"hpo-{self._run}-{task.ticket}"),
+                    sending.joined.future,
+                    sending.joined.handle.token,
+                    content,
+                    **_at(address, f"hpo-{self._run}-{sending.ticket}"),
                 )
             except Exception as error:
-                self.inbox.put(Answer(address, task.ticket, error=error))
+                self.inbox.put(Answer(address, sending.ticket, error=error))
                 continue
-            self._futures[task.ticket] = future
-            self._client.loop.add_callback(self._follow, address, task.ticket, future)
+            self._futures[sending.ticket] = future
+            self._client.loop.add_callback(self._follow, address, sending.ticket, future)
 
     async def _follow(self, address: str, ticket: int, future: Any) -> None:
         message: Message

@@ -52,7 +52,7 @@ class Handle:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Versions:
     """What driver and workers should have in common.
 
     Attributes:
@@ -65,7 +65,7 @@ class Surroundings:
 
 
 @dataclass(eq=False)
-class Ticket:
+class Request:
     """Jobs of one task and what has come of them."""
 
     jobs: Sequence[Job]
@@ -74,12 +74,12 @@ class Ticket:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-def surroundings(objective: Objective) -> Surroundings:
+def versions(objective: Objective) -> Versions:
     """Those of this process."""
     should = {"device": objective.numerics()}
     for package in ("torch", "numpy"):
         should[package] = importlib.metadata.version(package)
-    return Surroundings(_must(), should)
+    return Versions(_must(), should)
 
 
 def _must() -> dict[str, str]:
@@ -87,13 +87,13 @@ def _must() -> dict[str, str]:
     return {"Python": python, _OURS: importlib.metadata.version(_OURS)}
 
 
-def install(payload: bytes, execution: Execution, drivers: Surroundings, key: str) -> Handle:
+def install(payload: bytes, execution: Execution, drivers: Versions, key: str) -> Handle:
     """Begin to serve in this worker process.
 
     Args:
         payload: the objective, pickled by cloudpickle.
         execution: as the user gave it.
-        drivers: surroundings of the driver.
+        drivers: versions that the driver has.
         key: of this task; the station ends when Dask forgets its result.
 
     Raises:
@@ -108,7 +108,7 @@ def install(payload: bytes, execution: Execution, drivers: Surroundings, key: st
         if found != drivers.must[name]:
             raise UsageError(f"it has {name} {found}, the driver {drivers.must[name]}: they must be the same")
     objective: Objective = cloudpickle.loads(payload)
-    here = surroundings(objective).should
+    here = versions(objective).should
     notes = [f"{name} {here[name]} (driver: {value})" for name, value in drivers.should.items() if here[name] != value]
     threads = worker.state.nthreads
     station = Station(
@@ -178,8 +178,8 @@ class Station:
         self.token = uuid.uuid4().hex
         self._objective, self._execution, self._is_kept = objective, execution, is_kept
         self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._tickets: dict[tuple[int, int], Ticket] = {}
-        started = Ticket(())
+        self._requests: dict[tuple[int, int], Request] = {}
+        started = Request(())
         self._thread = threading.Thread(target=self._live, args=(started,), name="hpo-station", daemon=True)
         self._thread.start()
         started.over.wait()
@@ -190,20 +190,20 @@ class Station:
         self, jobs: Sequence[Job], forgotten: Sequence[tuple[int, int]], is_wanted: Callable[[], bool]
     ) -> list[Outcome]:
         """The outcomes of `jobs`, in their order; called in a thread of a task."""
-        ticket = Ticket(jobs)
+        request = Request(jobs)
         self._inbox.put(("forget", forgotten))
-        self._inbox.put(("run", ticket))
-        while not ticket.over.wait(_LOOK):
+        self._inbox.put(("run", request))
+        while not request.over.wait(_LOOK):
             if not self._thread.is_alive():
                 raise StrangerError("the station has ended")
             if not is_wanted():
-                self._inbox.put(("cancel", ticket))
+                self._inbox.put(("cancel", request))
                 raise StrangerError("nobody waits for these jobs")
-        if ticket.error is not None:
-            raise ticket.error
-        return [ticket.outcomes[job.study, job.evaluation] for job in jobs]
+        if request.error is not None:
+            raise request.error
+        return [request.outcomes[job.study, job.evaluation] for job in jobs]
 
-    def _live(self, started: Ticket) -> None:
+    def _live(self, started: Request) -> None:
         try:
             executor = self._objective.executor(self._execution)
         except BaseException as error:
@@ -214,9 +214,9 @@ class Station:
         try:
             self._serve(executor)
         except BaseException as error:  # of the executor itself: what it had cannot be told apart from what fails it
-            for ticket in set(self._tickets.values()):
-                ticket.error = error
-                ticket.over.set()
+            for request in set(self._requests.values()):
+                request.error = error
+                request.over.set()
         finally:
             _stations.pop(self.token, None)
             executor.close()
@@ -229,25 +229,26 @@ class Station:
                     return
                 looked = time.monotonic()
             try:
-                self._do(executor, *self._inbox.get(timeout=None if self._tickets else _LOOK, block=not self._tickets))
+                message = self._inbox.get(timeout=None if self._requests else _LOOK, block=not self._requests)
+                self._do(executor, *message)
                 continue  # everything that was asked before the next turn
             except queue.Empty:
                 pass
-            if not self._tickets:
+            if not self._requests:
                 continue
             for job, event in executor.wait(_TURN):
                 key = job.study, job.evaluation
-                if isinstance(event, Outcome) and (ticket := self._tickets.pop(key, None)):
-                    ticket.outcomes[key] = event
-                    if len(ticket.outcomes) == len(ticket.jobs):
-                        ticket.over.set()
+                if isinstance(event, Outcome) and (request := self._requests.pop(key, None)):
+                    request.outcomes[key] = event
+                    if len(request.outcomes) == len(request.jobs):
+                        request.over.set()
 
     def _do(self, executor: Executor, what: str, content: Any) -> None:
         match what:
             case "run":
-                self._tickets |= {(job.study, job.evaluation): content for job in content.jobs}
+                self._requests |= {(job.study, job.evaluation): content for job in content.jobs}
                 executor.submit(content.jobs)
             case "cancel":
-                executor.cancel([job for job in content.jobs if self._tickets.pop((job.study, job.evaluation), None)])
+                executor.cancel([job for job in content.jobs if self._requests.pop((job.study, job.evaluation), None)])
             case "forget":
                 executor.forget(content)
