@@ -12,7 +12,7 @@ from hpo.driver import Driver
 from hpo.environment import changed, environment
 from hpo.errors import ConflictError, Interrupt, UsageError
 from hpo.execution import DEFAULT, Execution
-from hpo.executors.choose import make_executor
+from hpo.executors.choose import connected, make_executor
 from hpo.loop import Ending, run
 from hpo.objective import Objective
 from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
@@ -129,11 +129,12 @@ def search(
     )
     limit = seconds(timeout)
     check_callbacks(callbacks)
-    study = open_study(plan, store)
-    if trials != 0:
-        run_study(
-            study, found, trials=trials, timeout=limit, progress=progress, execution=execution, callbacks=callbacks
-        )
+    with connected(execution) as where:  # or refused before there is a study
+        study = open_study(plan, store)
+        if trials != 0:
+            run_study(
+                study, found, trials=trials, timeout=limit, progress=progress, execution=where, callbacks=callbacks
+            )
     return study
 
 
@@ -192,7 +193,7 @@ def run_study(
     execution: Execution = DEFAULT,
     callbacks: Sequence[Callback] = (),
 ) -> Ending:
-    """Drive a study to its budget; the objective must be the study's own."""
+    """Drive a study to its budget; the objective must be the study's own, a cluster `connected`."""
     study.check_objective(objective)
     objective.check_execution(execution)
     check_callbacks(callbacks)

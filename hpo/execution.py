@@ -20,8 +20,10 @@ class Execution:
         trial_memory: bytes that the process of a trial may take; None: any.
         retries: how often an evaluation begins again whose process died or ran out of memory, >= 0.
         fresh: whether each evaluation gets a process of its own.
-        cluster: a `distributed.Client`, or the address of a Dask scheduler; None: this machine.
-        files: folder for files of trials, absolute; None: trials have none.
+        cluster: a `distributed.Client`, or the address of a Dask scheduler, see `choose.connected`; None: this
+            machine.
+        files: folder for files of trials, absolute and never deleted; None: trials have none. On a cluster it is the
+            driver's path, which must be on a disk that all machines share.
     """
 
     workers: int | None = None

@@ -119,6 +119,10 @@ class FunctionObjective(Objective):
                 f"objective {self.name!r} is batched, one call for many trials in this process: leave out workers, "
                 "fresh, trial_timeout, trial_memory and the cluster, or make it a function of one configuration"
             )
+        if execution.cluster is not None:
+            from hpo.executors.dask.packing import pack
+
+            pack(self)  # refused before there is a study
 
     def call(self, params: Any, **known: Any) -> Any:
         """The function with those of `RECOGNISED` that it takes."""

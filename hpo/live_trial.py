@@ -115,6 +115,9 @@ class LiveTrial:
     def directory(self) -> Path:
         """A folder for the trial's files, the same one whenever the trial is evaluated; made when first asked for.
 
+        Of a trial on a cluster it is the driver's path: it must be on a disk that all machines share. No such folder
+        is ever deleted by hpo.
+
         Raises:
             UsageError: the run has no place for files.
         """

@@ -129,11 +129,14 @@ def make_execution(
     fresh: bool = False,
     executor: Any = None,
 ) -> Execution:
-    """How trials are run, from what users write; see `Execution` and `hpo.api.search`."""
-    if executor is not None and not isinstance(executor, str) and not hasattr(executor, "scheduler_info"):
+    """How trials are run, from what users write; see `Execution` and `hpo.api.search`.
+
+    Whether `executor` is a cluster is seen where it is `connected`.
+    """
+    if workers is not None and executor is not None:
         raise UsageError(
-            f"executor is {brief(executor)} ({type(executor).__name__}), expected a dask.distributed.Client, or the "
-            "address of a scheduler such as 'tcp://127.0.0.1:8786'"
+            f"workers is {brief(workers)} and a Dask cluster is given: workers are processes of this machine; a "
+            "cluster has its own: leave one of them out"
         )
     return Execution(
         workers=None if workers is None else whole("workers", workers, 1, MAX_WORKERS),

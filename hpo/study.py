@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpo.driver import Driver
 from hpo.errors import ConflictError, NoResultError, UsageError
 from hpo.execution import DEFAULT
+from hpo.executors.choose import connected
 from hpo.executors.ending import Spent, succeeded
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
@@ -91,9 +92,10 @@ class Study(StoredStudy):
         execution = make_execution(workers, trial_timeout, trial_memory, retries, fresh, executor)
         if execution == DEFAULT:
             execution = self.execution
-        run_study(
-            self, found, trials=trials, timeout=timeout, progress=progress, execution=execution, callbacks=callbacks
-        )
+        with connected(execution) as where:
+            run_study(
+                self, found, trials=trials, timeout=timeout, progress=progress, execution=where, callbacks=callbacks
+            )
         return self
 
     def winner(self, objective: Objective | None = None, progress: bool = True) -> Winner:

@@ -24,7 +24,7 @@ class Reason:
     NON_FINITE = "non_finite"
     OOM = "oom"
     TIMEOUT = "timeout"
-    LOST = "lost worker"  # of a cluster: what it ended with is not known here
+    LOST = "lost"  # of a cluster: what it ended with is not known here
 
     @staticmethod
     def died(code: int) -> str:

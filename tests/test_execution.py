@@ -44,7 +44,7 @@ def test_memory_is_read_in_binary_and_decimal_units(text, expected):
         ({"trial_memory": 1000}, "trial_memory is 1000"),
         ({"trial_memory": -1}, "trial_memory is -1"),
         ({"trial_memory": float("nan")}, "trial_memory is nan"),
-        ({"executor": 3}, r"executor is 3 \(int\), expected a dask\.distributed\.Client, or the address"),
+        ({"workers": 4, "executor": "tcp://127.0.0.1:9"}, "workers is 4 and a Dask cluster is given: .* leave one of"),
     ],
 )
 def test_what_cannot_be_is_refused_before_there_is_a_study(tmp_path, given, message):

@@ -53,6 +53,7 @@ def command(
     """
     from hpo.api import open_study, run_study
     from hpo.cli.results import best_data, check_winner, print_best, print_study, study_data
+    from hpo.executors.choose import connected
     from hpo.resolve import make_execution, seconds
     from hpo.study_file import read_plan
 
@@ -66,14 +67,18 @@ def command(
         if device is not None:
             plan = replace(plan, objective=plan.objective.on_device(device))
         plan.objective.check_execution(execution)
-        opened = open_study(plan, store)
+        progress: Any = "each" if verbose else not quiet
+        with connected(execution) as where:  # or refused before there is a study
+            opened = open_study(plan, store)
+            if plan.trials != 0:
+                run_study(
+                    opened, plan.objective, trials=plan.trials, timeout=timeout, progress=progress, execution=where
+                )
     if plan.trials == 0:
         created = study_data(opened, 0)
         render.emit_json(created) if as_json else print_study(created)
         return
     with options.results_only():
-        progress: Any = "each" if verbose else not quiet
-        run_study(opened, plan.objective, trials=plan.trials, timeout=timeout, progress=progress, execution=execution)
         check_winner(opened, quiet)
         data = best_data(opened)
     render.emit_json(data) if as_json else print_best(data)

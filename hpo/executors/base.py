@@ -2,10 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from hpo.trial import Job, Outcome, Progress
 
 Event = tuple[Job, Progress | Outcome]
+
+FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
 
 
 class Executor(ABC):
@@ -43,6 +46,16 @@ class Executor(ABC):
 
         One that is continued all the same is trained again from its seed.
         """
+
+    def forget(self, trials: Iterable[tuple[int, int]]) -> None:
+        """Let go of some paused trials, by study and number; see `release`."""
+        gone = set(trials)
+        for study in {study for study, _ in gone}:
+
+            def keep(number: int, study: int = study) -> bool:
+                return (study, number) not in gone
+
+            self.release(study, keep)
 
     def close(self) -> None:
         """Give back everything; no call follows."""

@@ -15,11 +15,9 @@ import threading
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from hpo.executors import frames
-
-_PATIENCE: Final = 5.0  # seconds for it to end by itself
 
 
 class Process:
@@ -65,10 +63,9 @@ class Process:
         self._reader.start()
 
     @property
-    def ending(self) -> str:
-        """How its process ended: "exit code 1", "signal 9"."""
-        code = self._process.returncode
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
+    def code(self) -> int:
+        """How its process ended, as `subprocess` counts; see `Reason.died`."""
+        return self._process.returncode
 
     def send(self, message: object) -> None:
         """Send a message; one that is gone already does not matter here, since the reader tells."""
@@ -85,8 +82,8 @@ class Process:
         """End it at once."""
         self._process.kill()
 
-    def close(self, patience: float = _PATIENCE) -> None:
-        """Wait for its end, at most `patience` seconds until it is killed."""
+    def close(self, patience: float) -> None:
+        """Wait for its end, at most `patience` seconds, after which it is killed."""
         self.stop()
         try:
             self._process.wait(patience)

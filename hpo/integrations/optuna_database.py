@@ -1,7 +1,7 @@
 """One study in an Optuna database, written in Optuna's own rows.
 
-NOTE: not through Optuna's storage, which takes some 50 ms for a trial of ten epochs, a transaction each, and refuses
-to change a trial that has ended.
+NOTE: not through Optuna's storage, which makes a transaction of every intermediate value, and refuses to change a trial
+that has ended.
 """
 
 import contextlib

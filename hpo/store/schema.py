@@ -49,7 +49,7 @@ CREATE TABLE trials (
     value       REAL,              -- metric at the last epoch; NULL: none, or NaN (SQLite has no NaN)
     value_kind  TEXT    CHECK (value_kind IN ('finite', 'nan', 'inf', '-inf')),  -- NULL: there is no value
     seconds     REAL    NOT NULL,
-    reason      TEXT,              -- of a failure: exception, non_finite, oom, timeout, killed(SIGNAL), exit(CODE)
+    reason      TEXT,              -- of failures: exception, non_finite, oom, timeout, killed(SIGNAL), exit(CODE), lost
     PRIMARY KEY (study, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,5 +1,6 @@
 """What ends a run on a Dask cluster, or never lets it begin."""
 
+import contextlib
 import sys
 import threading
 import time
@@ -10,13 +11,14 @@ distributed = pytest.importorskip("distributed")
 
 from executors.dask_cluster import Cluster  # noqa: E402
 
+import hpo  # noqa: E402
 from hpo.domains import Float  # noqa: E402
 from hpo.driver import Driver  # noqa: E402
 from hpo.errors import ClusterError, UsageError  # noqa: E402
 from hpo.execution import Execution  # noqa: E402
-from hpo.executors.choose import make_executor  # noqa: E402
+from hpo.executors import choose  # noqa: E402
+from hpo.executors.choose import connected, make_executor  # noqa: E402
 from hpo.executors.dask import executor as dask_executor  # noqa: E402
-from hpo.executors.dask import link  # noqa: E402
 from hpo.executors.in_process import InProcessExecutor  # noqa: E402
 from hpo.function_objective import FunctionObjective  # noqa: E402
 from hpo.loop import run  # noqa: E402
@@ -48,34 +50,59 @@ class Watcher:
         self._act(self.count)
 
 
+def enter(cluster):
+    with connected(Execution(cluster=cluster)):
+        raise AssertionError("it is connected")
+
+
 def test_without_a_cluster_the_objective_chooses():
-    assert isinstance(make_executor(OBJECTIVE, Execution()), InProcessExecutor)
+    with connected(Execution(retries=3)) as execution:
+        assert execution == Execution(retries=3)
+    assert isinstance(make_executor(OBJECTIVE, execution), InProcessExecutor)
 
 
 def test_without_dask_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"pip install 'hpo-arena\[dask\]'"):
-        make_executor(OBJECTIVE, Execution(cluster="tcp://127.0.0.1:8786"))
+        enter("tcp://127.0.0.1:8786")
 
 
 @pytest.mark.parametrize(
     ("cluster", "message"),
     [
-        (8786, r"the cluster is 8786 \(int\), expected a distributed.Client or an address"),
-        ("carrier-pigeon://roof", "is no address of a Dask scheduler"),
+        (8786, r"executor is 8786 \(int\), expected a dask.distributed.Client, or the address of a scheduler"),
+        ("carrier-pigeon://roof", "'carrier-pigeon://roof' is no address of a Dask scheduler"),
+        ("nonsense", r"'nonsense' is no address of a Dask scheduler \(missing port number in address 'nonsense'\)"),
+        ("tcp://host:eight", "is no address of a Dask scheduler"),
+        ("tcp://127.0.0.1:87860", r"is no address of a Dask scheduler \(port 87860\)"),
     ],
 )
-def test_what_is_no_cluster_is_refused(cluster, message):
+def test_what_is_no_cluster_is_refused_before_there_is_a_study_or_a_client(tmp_path, monkeypatch, cluster, message):
+    monkeypatch.setattr(distributed.Client, "__init__", None)
     with pytest.raises(UsageError, match=message):
-        make_executor(OBJECTIVE, Execution(cluster=cluster))
+        hpo.search(half, {"x": Float(0, 1)}, direction="minimize", executor=cluster, store=tmp_path / "hpo.db")
+    assert not (tmp_path / "hpo.db").exists()
 
 
-def test_a_scheduler_that_does_not_answer_is_said_in_time(monkeypatch):
-    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.5)
-    begin = time.monotonic()
+def test_a_scheduler_that_does_not_answer_is_said_before_there_is_a_study(tmp_path, monkeypatch):
+    monkeypatch.setattr(choose, "CONNECT_SECONDS", 0.5)
+    where = {"executor": "tcp://127.0.0.1:9", "store": tmp_path / "hpo.db"}
     with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 within 0\.5 s"):
-        make_executor(OBJECTIVE, Execution(cluster="tcp://127.0.0.1:9"))
-    assert time.monotonic() - begin < 10
+        hpo.search(half, {"x": Float(0, 1)}, direction="minimize", **where)
+    assert not (tmp_path / "hpo.db").exists()
+
+
+def test_a_client_is_closed_where_it_was_made(tmp_path):
+    cluster = Cluster(tmp_path)
+    with connected(Execution(cluster=cluster.client, retries=3)) as given:
+        assert given == Execution(cluster=cluster.client, retries=3)
+    assert cluster.client.status == "running"
+    with connected(Execution(cluster=cluster.address, retries=3)) as made:
+        assert (made.cluster.status, made.retries) == ("running", 3)
+    assert made.cluster.status == "closed"
+    with pytest.raises(ClusterError, match="the Dask client is closed: connect it again"):
+        enter(made.cluster)
+    cluster.close()
 
 
 def test_a_batched_function_stays_here():
@@ -83,19 +110,21 @@ def test_a_batched_function_stays_here():
         FunctionObjective(half, batched=True).check_execution(Execution(cluster="tcp://127.0.0.1:9"))
 
 
-def test_an_objective_that_cannot_be_sent_is_refused_before_anything_is_asked():
+def test_an_objective_that_cannot_be_sent_is_refused_before_there_is_a_study(tmp_path):
     lock = threading.Lock()
+    where = {"executor": "tcp://127.0.0.1:9", "store": tmp_path / "hpo.db"}
 
     def locked(params):
         with lock:
             return 1.0
 
     with pytest.raises(UsageError, match="objective 'locked' cannot be sent to another process"):
-        make_executor(FunctionObjective(locked), Execution(cluster="tcp://127.0.0.1:9"))
+        hpo.search(locked, {"x": Float(0, 1)}, direction="minimize", **where)
+    assert not (tmp_path / "hpo.db").exists()
 
 
 def test_a_scheduler_that_goes_ends_the_run_with_everything_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(link, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr(choose, "CONNECT_SECONDS", 2.0)
     monkeypatch.setattr(dask_executor, "_PATIENCE", 0.0)
     cluster = Cluster(tmp_path)
     kind, searcher = make_searcher("random")
@@ -103,7 +132,9 @@ def test_a_scheduler_that_goes_ends_the_run_with_everything_saved(tmp_path, monk
     store = Store(tmp_path / "hpo.db", "create")
     row = store.create_study("study", spec.to_json(), trials=200, source=None, if_taken="return")
     driver = Driver(store, row, trials=200)
-    executor = make_executor(OBJECTIVE, Execution(cluster=cluster.address))
+    connection = contextlib.ExitStack()
+    execution = connection.enter_context(connected(Execution(cluster=cluster.address)))
+    executor = make_executor(OBJECTIVE, execution)
     executor.submit([Job(row.id, 10**6, 10**6, {"x": 1.0}, 0, 0, 1, 1)])
     with pytest.warns(UserWarning, match=f"no worker at the Dask scheduler {cluster.address}: waiting for one"):
         assert executor.wait(1.0) == []
@@ -113,6 +144,7 @@ def test_a_scheduler_that_goes_ends_the_run_with_everything_saved(tmp_path, monk
     with pytest.raises(ClusterError, match=r"has gone .*: every result that came is saved; resume the study"):
         run([driver], executor, watcher, Stop())
     executor.close()
+    connection.close()
     states = [trial.state for trial in store.trials(row.id)]
     assert states.count(State.DONE) == watcher.count >= 20
     assert set(states) <= {State.DONE, State.CANCELLED}

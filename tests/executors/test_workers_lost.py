@@ -62,9 +62,10 @@ def test_deaths_fail_their_trial_after_a_second_try_and_no_other(two):
     assert all(found[number].state == State.DONE for number in range(10, 16))
 
 
-def test_a_trial_that_closes_the_workers_pipes_fails(two, monkeypatch):
+@pytest.mark.parametrize("then", ["time.sleep(1000)", "value = 1.0"])
+def test_a_trial_that_closes_the_workers_pipes_fails(two, monkeypatch, then):
     monkeypatch.setattr("hpo.executors.workers.worker._DYING", 100)
-    outcome = results(two, [job(0, "import os, time; os.closerange(3, 100); time.sleep(1000)")])[0]
+    outcome = results(two, [job(0, f"import os, time; os.closerange(3, 100); {then}")])[0]
     assert (outcome.state, outcome.attempts) == (State.FAILED, 2)
     assert "closed the pipes to hpo" in outcome.error
 
@@ -127,6 +128,19 @@ def test_time_is_that_of_one_evaluation_not_of_many(timed):
 
 
 # -- what trials leave behind
+
+
+@pytest.mark.parametrize("then", ["value = 1.0", "import time; time.sleep(1000)"], ids=["ends", "hangs"])
+def test_a_daemon_in_a_session_of_its_own_ends_with_its_worker(tmp_path, monkeypatch, then):
+    """Begun by a process that ends at once, as daemons are."""
+    monkeypatch.setattr(executor_module, "TERMINATE_SECONDS", 0.3)
+    path = tmp_path / "pid"
+    start = "subprocess.Popen(['sleep', '1000'], start_new_session=True).pid"
+    program = f"import subprocess; open({str(path)!r}, 'w').write(str({start}))"
+    executor = make(workers=1, trial_timeout=2.0)
+    results(executor, [job(0, f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {program!r}])\n{then}")])
+    executor.close()
+    await_end([int(path.read_text())])
 
 
 def test_what_a_trial_has_started_ends_with_its_worker(timed, tmp_path):

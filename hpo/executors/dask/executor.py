@@ -20,14 +20,13 @@ from typing import Final
 
 from hpo.errors import ClusterError
 from hpo.execution import Execution
-from hpo.executors.base import Event, Executor
-from hpo.executors.dask.link import Answer, Gone, Joined, Link, Lost, Refused, Task, Workers
+from hpo.executors.base import FINISH_SECONDS, Event, Executor
+from hpo.executors.dask.link import Answer, Gone, Joined, Link, Lost, Refused, Sending, Workers
 from hpo.executors.ending import Evaluation
 from hpo.objective import Objective
 from hpo.trial import Job, Outcome, Reason, State
 
 TASK_SECONDS: Final = (0.02, 0.2)  # that a task of short bundles lasts: Dask's own cost is some milliseconds
-FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
 MOST_JOBS: Final = 256  # of a task
 _PATIENCE: Final = 3.0  # seconds without a worker before the user is told
 _AGAIN_SECONDS: Final = 0.5  # before a worker that was not ready is asked again
@@ -39,17 +38,19 @@ class Bundle:
 
     Attributes:
         jobs: what to run.
-        lost: how often they had begun on a worker that went.
-        alone: whether they are sent by themselves: they were on such a worker in company.
+        begun: how often they were on a worker that went, where they may have begun: each may have run in part.
+        lost: how often they were alone there, and so had begun and may be why it went: no more than `retries`.
+        alone: whether they are sent by themselves: they were on such a worker.
     """
 
     jobs: list[Job]
+    begun: int = 0
     lost: int = 0
     alone: bool = False
 
 
 @dataclass(eq=False)
-class Place:
+class ReadyWorker:
     """A worker that is ready.
 
     Attributes:
@@ -77,22 +78,21 @@ class DaskExecutor(Executor):
 
     Args:
         objective: what the jobs train; sent to each worker once.
-        execution: `cluster` says where; the rest is how each worker runs them.
+        execution: `cluster` is a running client; the rest is how each worker runs them.
 
     Raises:
         UsageError: the objective cannot be sent.
-        ClusterError: the scheduler cannot be reached.
     """
 
     def __init__(self, objective: Objective, execution: Execution) -> None:
         self._objective, self._retries = objective, execution.retries
         self._link = Link(objective, execution)
-        self._present: dict[str, int] | None = None  # threads of each worker; None: not known yet
-        self._places: dict[str, Place] = {}  # those that are ready
+        self._present: dict[str, int] = {}  # threads of each worker
+        self._ready: dict[str, ReadyWorker] = {}  # by address
         self._refused: dict[str, str] = {}
         self._again: dict[str, float] = {}  # when a worker is asked again
         self._waiting: deque[Bundle] = deque()
-        self._homes: dict[tuple[int, int], Place] = {}  # who has a paused trial, by study and number
+        self._homes: dict[tuple[int, int], ReadyWorker] = {}  # who has a paused trial, by study and number
         self._broken: ClusterError | None = None  # raised once everything that came is given back
         self._tickets = itertools.count()
         self._seconds = math.inf  # that a bundle takes, lately
@@ -133,27 +133,31 @@ class DaskExecutor(Executor):
     @property
     def busy(self) -> bool:
         """See `Executor.busy`."""
-        return self._has_waiting() or any(place.tasks for place in self._places.values())
+        return self._has_waiting() or any(worker.tasks for worker in self._ready.values())
 
     def finish(self) -> float:
         """See `Executor.finish`."""
         self._finishing = True
-        for waiting in (self._waiting, *(place.waiting for place in self._places.values())):
+        for waiting in (self._waiting, *(worker.waiting for worker in self._ready.values())):
             waiting.clear()
         return 0.0 if self._objective.joins or not self.busy else FINISH_SECONDS
 
     def cancel(self, jobs: Iterable[Job]) -> None:
         """See `Executor.cancel`; what shares a task with `jobs` is handed out again."""
         dropped = {(job.study, job.evaluation) for job in jobs}
-        for waiting in (self._waiting, *(place.waiting for place in self._places.values())):
+        for worker in self._ready.values():
+            for job in itertools.chain.from_iterable(bundle.jobs for bundle in worker.waiting):
+                if (job.study, job.evaluation) in dropped and job.start:
+                    self._homes[job.study, job.number] = worker  # it is still paused there
+        for waiting in (self._waiting, *(worker.waiting for worker in self._ready.values())):
             kept = [left for bundle in waiting if (left := _without(bundle, dropped)) is not None]
             waiting.clear()
             waiting.extend(kept)
-        for place in self._places.values():
-            for ticket, bundles in list(place.tasks.items()):
+        for worker in self._ready.values():
+            for ticket, bundles in list(worker.tasks.items()):
                 kept = [left for bundle in bundles if (left := _without(bundle, dropped)) is not None]
                 if sum(len(bundle.jobs) for bundle in kept) < sum(len(bundle.jobs) for bundle in bundles):
-                    del place.tasks[ticket]
+                    del worker.tasks[ticket]
                     self._link.drop([ticket])
                     self._waiting.extendleft(reversed(kept))
 
@@ -166,9 +170,9 @@ class DaskExecutor(Executor):
         """Leave the cluster as it was."""
         self._link.close()
 
-    def _by_home(self, jobs: Sequence[Job]) -> list[tuple[Place | None, list[Job]]]:
+    def _by_home(self, jobs: Sequence[Job]) -> list[tuple[ReadyWorker | None, list[Job]]]:
         """Jobs by the worker that has their paused trials; together at one of them if their company matters."""
-        homes: dict[Place | None, list[Job]] = {}
+        homes: dict[ReadyWorker | None, list[Job]] = {}
         for job in jobs:
             homes.setdefault(self._homes.pop((job.study, job.number), None), []).append(job)
         if self._objective.joins or len(homes) == 1:
@@ -176,7 +180,7 @@ class DaskExecutor(Executor):
         return [(max(homes, key=lambda home: 0 if home is None else len(homes[home])), list(jobs))]
 
     def _has_waiting(self) -> bool:
-        return bool(self._waiting) or any(place.waiting for place in self._places.values())
+        return bool(self._waiting) or any(worker.waiting for worker in self._ready.values())
 
     # -- handing out
 
@@ -188,24 +192,24 @@ class DaskExecutor(Executor):
             self._link.greet(address)
         if self._has_waiting() and self._idle_since is not None and now - self._idle_since > _PATIENCE:
             self._warn(f"no worker at the Dask scheduler {self._link.address}: waiting for one")
-        if tasks := list(self._tasks()):
-            self._link.send(tasks)
+        if sendings := list(self._sendings()):
+            self._link.send(sendings)
 
-    def _tasks(self) -> Iterator[Task]:
+    def _sendings(self) -> Iterator[Sending]:
         """As long as there are free threads and jobs for them."""
-        for place in self._places.values():
-            while place.waiting and place.free > 0:
-                yield self._task(place, place.waiting, place.threads)
+        for worker in self._ready.values():
+            while worker.waiting and worker.free > 0:
+                yield self._sending(worker, worker.waiting, worker.threads)
         if not self._waiting:
             return
-        threads = sum(count for address, count in (self._present or {}).items() if address not in self._refused)
-        while free := [place for place in self._places.values() if place.free > 0]:
-            for place in sorted(free, key=lambda place: len(place.tasks) / place.threads):
+        threads = sum(count for address, count in self._present.items() if address not in self._refused)
+        while free := [worker for worker in self._ready.values() if worker.free > 0]:
+            for worker in sorted(free, key=lambda worker: len(worker.tasks) / worker.threads):
                 if not self._waiting:
                     return
-                yield self._task(place, self._waiting, threads)
+                yield self._sending(worker, self._waiting, threads)
 
-    def _task(self, place: Place, waiting: deque[Bundle], threads: int) -> Task:
+    def _sending(self, worker: ReadyWorker, waiting: deque[Bundle], threads: int) -> Sending:
         """A worker's next task, from the beginning of `waiting`, which so many threads share."""
         most = -(-len(waiting) // threads)
         if not self._objective.joins:  # company only saves messages, and costs a lost task more
@@ -218,34 +222,33 @@ class DaskExecutor(Executor):
             if count > MOST_JOBS:
                 break
             bundles.append(waiting.popleft())
-        task = Task(next(self._tickets), place.joined, [bundle.jobs for bundle in bundles], place.forgotten)
-        place.forgotten = []
-        place.tasks[task.ticket] = bundles
-        return task
+        sending = Sending(next(self._tickets), worker.joined, [bundle.jobs for bundle in bundles], worker.forgotten)
+        worker.forgotten = []
+        worker.tasks[sending.ticket] = bundles
+        return sending
 
     # -- what comes back
 
     def _hear(self, message: object) -> list[Event]:
         match message:
             case Answer(address, ticket):
-                place = self._places.get(address)
-                if place is not None and ticket in place.tasks:
-                    return self._answered(place, message)
+                worker = self._ready.get(address)
+                if worker is not None and ticket in worker.tasks:
+                    return self._answered(worker, message)
             case Lost(address, ticket, begun):
-                place = self._places.get(address)
-                if place is not None and ticket in place.tasks:
+                worker = self._ready.get(address)
+                if worker is not None and ticket in worker.tasks:
                     self._again[address] = time.monotonic() + _AGAIN_SECONDS
                     return self._lose(address, begun)
             case Workers(threads):
                 return self._meet(threads)
             case Joined(address, handle):
-                if address in (self._present or {}):
-                    assert self._present is not None
-                    self._places[address] = Place(message, self._present[address])
+                if address in self._present:
+                    self._ready[address] = ReadyWorker(message, self._present[address])
                     for note in handle.notes:
                         self._warn(f"Dask worker {address} has {note}: trials may differ from those run here")
             case Refused(address, why):
-                if address in (self._present or {}):
+                if address in self._present:
                     self._refuse(address, why)
             case Gone(why):
                 self._broken = ClusterError(
@@ -256,7 +259,7 @@ class DaskExecutor(Executor):
 
     def _meet(self, threads: dict[str, int]) -> list[Event]:
         """Those that came are made ready; what those that went had is handed out again."""
-        before, self._present = self._present or {}, threads
+        before, self._present = self._present, threads
         self._idle_since = None if threads else time.monotonic()
         events: list[Event] = []
         for address in before.keys() - threads.keys():
@@ -274,13 +277,13 @@ class DaskExecutor(Executor):
             return
         self._refused[address] = why
         text = f"Dask worker {address} cannot run objective {self._objective.name!r}: {why}"
-        if self._present is not None and self._present.keys() == self._refused.keys():
+        if self._present.keys() == self._refused.keys():
             self._broken = ClusterError(text)
         else:
             self._warn(text)
 
-    def _answered(self, place: Place, answer: Answer) -> list[Event]:
-        bundles = place.tasks.pop(answer.ticket)
+    def _answered(self, worker: ReadyWorker, answer: Answer) -> list[Event]:
+        bundles = worker.tasks.pop(answer.ticket)
         jobs = [(job, bundle) for bundle in bundles for job in bundle.jobs]
         if answer.error is not None:
             return [(job, Evaluation(job).fail(answer.error)) for job, _ in jobs]
@@ -289,9 +292,9 @@ class DaskExecutor(Executor):
         events: list[Event] = []
         for (job, bundle), outcome in zip(jobs, answer.outcomes, strict=True):
             if outcome.state == State.DONE and job.target < job.epochs:
-                self._homes[job.study, job.number] = place
-            if bundle.lost:
-                outcome = dataclasses.replace(outcome, attempts=outcome.attempts + bundle.lost)
+                self._homes[job.study, job.number] = worker
+            if bundle.begun:
+                outcome = dataclasses.replace(outcome, attempts=outcome.attempts + bundle.begun)
             events.append((job, outcome))
         return events
 
@@ -303,27 +306,28 @@ class DaskExecutor(Executor):
             begun: whether what it had counts as begun: it may be why the worker went.
         """
         self._link.leave(address)
-        place = self._places.pop(address, None)
-        if place is None:
+        worker = self._ready.pop(address, None)
+        if worker is None:
             return []
-        self._link.drop(list(place.tasks))
-        self._homes = {key: home for key, home in self._homes.items() if home is not place}
+        self._link.drop(list(worker.tasks))
+        self._homes = {key: home for key, home in self._homes.items() if home is not worker}
         events: list[Event] = []
-        for bundles in place.tasks.values():
+        for bundles in worker.tasks.values():
             for bundle in bundles:
                 bundle.alone = bundle.alone or begun
-                bundle.lost += begun and len(bundles) == 1  # in company nobody knows which of them had begun
+                bundle.begun += begun
+                bundle.lost += begun and len(bundles) == 1  # in company nobody knows whose fault it was
                 if bundle.lost > self._retries:
                     events += [(job, self._lost(job, bundle, address)) for job in bundle.jobs]
                 elif not self._finishing:
                     self._waiting.append(bundle)
-        self._waiting.extend(place.waiting)
+        self._waiting.extend(worker.waiting)
         return events
 
     def _lost(self, job: Job, bundle: Bundle, address: str) -> Outcome:
         error = ClusterError(f"its worker was lost {bundle.lost} times while it ran, now {address}")
         outcome = Evaluation(job, restarts=self._objective.restarts).fail(error)
-        return dataclasses.replace(outcome, reason=Reason.LOST, attempts=bundle.lost)
+        return dataclasses.replace(outcome, reason=Reason.LOST, attempts=bundle.begun)
 
     def _warn(self, text: str) -> None:
         if text not in self._told:

@@ -13,19 +13,16 @@ import queue
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hpo.errors import ClusterError, UsageError
 from hpo.execution import Execution
 from hpo.executors.dask import station
 from hpo.executors.dask.packing import pack
 from hpo.executors.dask.station import Handle, StrangerError
 from hpo.objective import Objective
 from hpo.trial import Job, Outcome
-from hpo.values import brief
 
-CONNECT_SECONDS: Final = 10.0  # to find the scheduler
 _SILENT_SECONDS: Final = 30.0  # of the scheduler, after which it is taken to be gone
 _LOOK_SECONDS: Final = 0.5  # between two looks at who is there
 _DISCONNECTED: Final = "scheduler-connection-lost"  # Dask's reason; else the worker ended or was told to
@@ -57,8 +54,8 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is sent to a worker.
+class Sending:
+    """A task as it is sent to a worker.
 
     Attributes:
         ticket: unlike that of any other task.
@@ -113,26 +110,24 @@ class Link:
 
     Args:
         objective: what the workers run.
-        execution: `cluster` is a `distributed.Client` or the address of a scheduler.
+        execution: `cluster` is a `distributed.Client` that runs; it stays open.
 
     Attributes:
         inbox: what has come, of the kinds of `Message`.
         address: of the scheduler.
 
     Raises:
-        UsageError: `cluster` is neither.
-        ClusterError: the scheduler cannot be reached.
+        UsageError: the objective cannot be sent.
     """
 
     def __init__(self, objective: Objective, execution: Execution) -> None:
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._execution = Execution(**{**vars(execution), "cluster": None})
-        self._surroundings = station.surroundings(objective)
-        payload = pack(objective)  # refused before anything is sent
-        self._client, self._is_ours = _connect(execution.cluster)
+        self._execution = replace(execution, cluster=None)
+        self._versions = station.versions(objective)
+        self._payload, self._sent = pack(objective), None  # refused before anything is sent
+        self._client: Any = execution.cluster
         self.address: str = self._client.scheduler.address
         self._run = uuid.uuid4().hex[:8]
-        self._payload, self._sent = payload, None
         self._sending = asyncio.Lock()
         self._keys: dict[str, str] = {}  # of what makes a worker ready, by its address
         self._stations: dict[str, Any] = {}  # futures of it
@@ -148,30 +143,23 @@ class Link:
         """Let go of what was made ready at a worker."""
         self._do(self._leave, address)
 
-    def send(self, tasks: Sequence[Task]) -> None:
+    def send(self, sendings: Sequence[Sending]) -> None:
         """Have workers run jobs: an `Answer` or `Lost` follows for each, unless it is dropped."""
-        self._do(self._submit, tasks)
+        self._do(self._submit, sendings)
 
     def drop(self, tickets: Sequence[int]) -> None:
         """Wait no longer for these: their workers stop them as soon as they can."""
         self._do(self._drop, tickets)
 
     def close(self) -> None:
-        """Let go of everything on the cluster; a client that was given stays open."""
+        """Let go of everything on the cluster."""
         self._do(self._end)
-        if self._is_ours:
-            with contextlib.suppress(Exception):  # of a scheduler that has gone
-                self._client.close(timeout=CONNECT_SECONDS)
 
     def _do(self, what: Callable[..., Any], *arguments: Any) -> None:
         """In the client's event loop, in the order of calls; waking it is dear, so calls are few."""
         self._client.loop.add_callback(what, *arguments)
 
     # -- in the client's event loop
-
-    def _at(self, address: str, key: str) -> dict[str, Any]:
-        """Dask runs it there, once: what is tried again is not for Dask to say."""
-        return {"workers": [address], "allow_other_workers": False, "retries": 0, "pure": False, "key": key}
 
     async def _watch(self) -> None:
         heard, known = time.monotonic(), None
@@ -202,10 +190,10 @@ class Link:
                 station.install,
                 self._sent,
                 self._execution,
-                self._surroundings,
+                self._versions,
                 key,
                 priority=1,
-                **self._at(address, key),
+                **_at(address, key),
             )
         except (Exception, *_CANCELLED):  # scheduler and worker say in many ways that the worker has gone
             self.inbox.put(Refused(address, None))
@@ -232,25 +220,26 @@ class Link:
         if (future := self._stations.pop(address, None)) is not None:
             await self._cancel([future])
 
-    def _submit(self, tasks: Sequence[Task]) -> None:
-        for task in tasks:
-            address = task.joined.address
-            if self._client.status != "running" or task.joined.future.status != "finished":
-                self.inbox.put(Lost(address, task.ticket, begun=False))  # the connection broke meanwhile
+    def _submit(self, sendings: Sequence[Sending]) -> None:
+        for sending in sendings:
+            address = sending.joined.address
+            if self._client.status != "running" or sending.joined.future.status != "finished":
+                self.inbox.put(Lost(address, sending.ticket, begun=False))  # the connection broke meanwhile
                 continue
             try:
+                content = pickle.dumps((sending.bundles, sending.forgotten))  # so that Dask does not look into it
                 future = self._client.submit(
                     station.run,
-                    task.joined.future,
-                    task.joined.handle.token,
-                    pickle.dumps((task.bundles, task.forgotten)),  # in which Dask does not look for what is its own
-                    **self._at(address, f"hpo-{self._run}-{task.ticket}"),
+                    sending.joined.future,
+                    sending.joined.handle.token,
+                    content,
+                    **_at(address, f"hpo-{self._run}-{sending.ticket}"),
                 )
             except Exception as error:
-                self.inbox.put(Answer(address, task.ticket, error=error))
+                self.inbox.put(Answer(address, sending.ticket, error=error))
                 continue
-            self._futures[task.ticket] = future
-            self._client.loop.add_callback(self._follow, address, task.ticket, future)
+            self._futures[sending.ticket] = future
+            self._client.loop.add_callback(self._follow, address, sending.ticket, future)
 
     async def _follow(self, address: str, ticket: int, future: Any) -> None:
         message: Message
@@ -281,33 +270,13 @@ class Link:
         await self._cancel(futures)
 
 
+def _at(address: str, key: str) -> dict[str, Any]:
+    """Dask runs it there, once: what is tried again is not for Dask to say."""
+    return {"workers": [address], "allow_other_workers": False, "retries": 0, "pure": False, "key": key}
+
+
 def _is_killed(error: BaseException) -> bool:
     """Whether Dask gave a task up because its workers ended."""
     from distributed import KilledWorker
 
     return isinstance(error, KilledWorker)
-
-
-def _connect(cluster: Any) -> tuple[Any, bool]:
-    """A client, and whether it was made here."""
-    import distributed
-
-    if isinstance(cluster, distributed.Client):
-        if cluster.asynchronous:
-            raise UsageError("the Dask client is asynchronous, expected distributed.Client(address)")
-        if cluster.status != "running":
-            raise ClusterError(f"the Dask client is {cluster.status}: connect it again")
-        return cluster, False
-    if not isinstance(cluster, str):
-        found = f"{brief(cluster)} ({type(cluster).__name__})"
-        raise UsageError(f"the cluster is {found}, expected a distributed.Client or an address, tcp://host:8786 say")
-    make: Any = distributed.Client  # which has no types
-    try:
-        return make(cluster, timeout=CONNECT_SECONDS, set_as_default=False), True
-    except (OSError, TimeoutError) as error:
-        raise ClusterError(
-            f"no Dask scheduler answers at {cluster} within {CONNECT_SECONDS:g} s: start one with `dask scheduler`, "
-            f"or check the address ({type(error).__name__}: {error})"
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{cluster!r} is no address of a Dask scheduler ({error}): tcp://host:8786 say") from error

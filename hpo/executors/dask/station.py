@@ -15,7 +15,6 @@ import socket
 import threading
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -53,7 +52,7 @@ class Handle:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Versions:
     """What driver and workers should have in common.
 
     Attributes:
@@ -66,7 +65,7 @@ class Surroundings:
 
 
 @dataclass(eq=False)
-class Ticket:
+class Request:
     """Jobs of one task and what has come of them."""
 
     jobs: Sequence[Job]
@@ -75,12 +74,12 @@ class Ticket:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-def surroundings(objective: Objective) -> Surroundings:
+def versions(objective: Objective) -> Versions:
     """Those of this process."""
     should = {"device": objective.numerics()}
     for package in ("torch", "numpy"):
         should[package] = importlib.metadata.version(package)
-    return Surroundings(_must(), should)
+    return Versions(_must(), should)
 
 
 def _must() -> dict[str, str]:
@@ -88,13 +87,13 @@ def _must() -> dict[str, str]:
     return {"Python": python, _OURS: importlib.metadata.version(_OURS)}
 
 
-def install(payload: bytes, execution: Execution, drivers: Surroundings, key: str) -> Handle:
+def install(payload: bytes, execution: Execution, drivers: Versions, key: str) -> Handle:
     """Begin to serve in this worker process.
 
     Args:
         payload: the objective, pickled by cloudpickle.
         execution: as the user gave it.
-        drivers: surroundings of the driver.
+        drivers: versions that the driver has.
         key: of this task; the station ends when Dask forgets its result.
 
     Raises:
@@ -109,10 +108,12 @@ def install(payload: bytes, execution: Execution, drivers: Surroundings, key: st
         if found != drivers.must[name]:
             raise UsageError(f"it has {name} {found}, the driver {drivers.must[name]}: they must be the same")
     objective: Objective = cloudpickle.loads(payload)
-    here = surroundings(objective).should
+    here = versions(objective).should
     notes = [f"{name} {here[name]} (driver: {value})" for name, value in drivers.should.items() if here[name] != value]
     threads = worker.state.nthreads
-    station = Station(objective, remote_execution(objective, execution, threads), functools.partial(_kept, worker, key))
+    station = Station(
+        objective, remote_execution(objective, execution, threads), functools.partial(_is_wanted, worker, key)
+    )
     _stations[station.token] = station
     return Handle(station.token, place, tuple(notes))
 
@@ -136,7 +137,9 @@ def run(handle: Handle, token: str, content: bytes) -> list[Outcome]:
     worker = get_worker()
     key = worker.get_current_task()
     bundles, forgotten = pickle.loads(content)  # noqa: S301 # from our own driver
-    return station.run([job for bundle in bundles for job in bundle], forgotten, lambda: _wanted(worker, key))
+    return station.run(
+        [job for bundle in bundles for job in bundle], forgotten, functools.partial(_is_wanted, worker, key)
+    )
 
 
 def remote_execution(objective: Objective, execution: Execution, threads: int) -> Execution:
@@ -153,19 +156,10 @@ def remote_execution(objective: Objective, execution: Execution, threads: int) -
     return wanted
 
 
-def _wanted(worker: Any, key: Any) -> bool:
-    """Whether the scheduler still waits for the task."""
+def _is_wanted(worker: Any, key: Any) -> bool:
+    """Whether the scheduler still waits for the task, or keeps its result."""
     task = worker.state.tasks.get(key)
     return task is not None and task.state != "cancelled"
-
-
-def _kept(worker: Any, key: str) -> bool:
-    """Whether Dask still has, or is about to have, the result of the task `key`."""
-    return key in worker.state.tasks and worker.state.tasks[key].state != "cancelled"
-
-
-def _stays(gone: frozenset[int], number: int) -> bool:
-    return number not in gone
 
 
 class Station:
@@ -184,8 +178,8 @@ class Station:
         self.token = uuid.uuid4().hex
         self._objective, self._execution, self._is_kept = objective, execution, is_kept
         self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._tickets: dict[tuple[int, int], Ticket] = {}
-        started = Ticket(())
+        self._requests: dict[tuple[int, int], Request] = {}
+        started = Request(())
         self._thread = threading.Thread(target=self._live, args=(started,), name="hpo-station", daemon=True)
         self._thread.start()
         started.over.wait()
@@ -196,20 +190,20 @@ class Station:
         self, jobs: Sequence[Job], forgotten: Sequence[tuple[int, int]], is_wanted: Callable[[], bool]
     ) -> list[Outcome]:
         """The outcomes of `jobs`, in their order; called in a thread of a task."""
-        ticket = Ticket(jobs)
+        request = Request(jobs)
         self._inbox.put(("forget", forgotten))
-        self._inbox.put(("run", ticket))
-        while not ticket.over.wait(_LOOK):
+        self._inbox.put(("run", request))
+        while not request.over.wait(_LOOK):
             if not self._thread.is_alive():
                 raise StrangerError("the station has ended")
             if not is_wanted():
-                self._inbox.put(("cancel", ticket))
+                self._inbox.put(("cancel", request))
                 raise StrangerError("nobody waits for these jobs")
-        if ticket.error is not None:
-            raise ticket.error
-        return [ticket.outcomes[job.study, job.evaluation] for job in jobs]
+        if request.error is not None:
+            raise request.error
+        return [request.outcomes[job.study, job.evaluation] for job in jobs]
 
-    def _live(self, started: Ticket) -> None:
+    def _live(self, started: Request) -> None:
         try:
             executor = self._objective.executor(self._execution)
         except BaseException as error:
@@ -220,9 +214,9 @@ class Station:
         try:
             self._serve(executor)
         except BaseException as error:  # of the executor itself: what it had cannot be told apart from what fails it
-            for ticket in set(self._tickets.values()):
-                ticket.error = error
-                ticket.over.set()
+            for request in set(self._requests.values()):
+                request.error = error
+                request.over.set()
         finally:
             _stations.pop(self.token, None)
             executor.close()
@@ -235,29 +229,26 @@ class Station:
                     return
                 looked = time.monotonic()
             try:
-                self._do(executor, *self._inbox.get(timeout=None if self._tickets else _LOOK, block=not self._tickets))
+                message = self._inbox.get(timeout=None if self._requests else _LOOK, block=not self._requests)
+                self._do(executor, *message)
                 continue  # everything that was asked before the next turn
             except queue.Empty:
                 pass
-            if not self._tickets:
+            if not self._requests:
                 continue
             for job, event in executor.wait(_TURN):
                 key = job.study, job.evaluation
-                if isinstance(event, Outcome) and (ticket := self._tickets.pop(key, None)):
-                    ticket.outcomes[key] = event
-                    if len(ticket.outcomes) == len(ticket.jobs):
-                        ticket.over.set()
+                if isinstance(event, Outcome) and (request := self._requests.pop(key, None)):
+                    request.outcomes[key] = event
+                    if len(request.outcomes) == len(request.jobs):
+                        request.over.set()
 
     def _do(self, executor: Executor, what: str, content: Any) -> None:
         match what:
             case "run":
-                self._tickets |= {(job.study, job.evaluation): content for job in content.jobs}
+                self._requests |= {(job.study, job.evaluation): content for job in content.jobs}
                 executor.submit(content.jobs)
             case "cancel":
-                executor.cancel([job for job in content.jobs if self._tickets.pop((job.study, job.evaluation), None)])
+                executor.cancel([job for job in content.jobs if self._requests.pop((job.study, job.evaluation), None)])
             case "forget":
-                by_study: defaultdict[int, set[int]] = defaultdict(set)
-                for study, number in content:
-                    by_study[study].add(number)
-                for study, numbers in by_study.items():
-                    executor.release(study, functools.partial(_stays, frozenset(numbers)))
+                executor.forget(content)

@@ -19,6 +19,7 @@ from typing import Any, Final, Never
 
 from hpo.executors import frames
 from hpo.executors.in_process import InProcessExecutor
+from hpo.executors.workers import family
 from hpo.executors.workers.payload import unpack
 from hpo.executors.workers.surroundings import Surroundings
 from hpo.live_trial import LiveTrial
@@ -48,6 +49,7 @@ def main() -> None:
     """Serve until the parent closes the pipe or ends."""
     commands, answers = FileIO(os.dup(0), "rb"), FileIO(os.dup(1), "wb")
     surroundings = Surroundings()
+    family.adopt()
     # what a trial forks must neither keep the pipes open nor write among the messages
     os.register_at_fork(after_in_child=commands.close)
     os.register_at_fork(after_in_child=answers.close)
@@ -58,6 +60,7 @@ def main() -> None:
         server = _Server(unpack(setup.objective), setup.files, commands, answers, surroundings)
         surroundings.flush()
         server.serve()
+        family.end(family.descendants(os.getpid()))
 
 
 def limit_memory(size: int) -> None:
@@ -95,7 +98,8 @@ class _Server:
         self._send("ready")
         try:
             while (message := self._inbox.get()) is not None:
-                if message[0] == "run" and not self._run(*message[1:]):
+                _, ticket, job, forgotten = message
+                if not self._run(ticket, job, forgotten):
                     break
         finally:
             self._executor.close()
@@ -107,7 +111,8 @@ class _Server:
                 message = frames.receive(self._commands)
                 if message[0] == "cancel":
                     self._cancelled = message[1]
-                self._inbox.put(message)
+                else:
+                    self._inbox.put(message)
         except EOFError:  # a parent that was killed may stop amid a message
             pass
         finally:
@@ -116,8 +121,7 @@ class _Server:
 
     def _run(self, ticket: int, job: Job, forgotten: list[tuple[int, int]]) -> bool:
         """Run one job; whether to go on after it."""
-        for study, number in forgotten:
-            self._executor.release(study, lambda other, number=number: other != number)  # type: ignore[misc]
+        self._executor.forget(forgotten)
         with self._lock:
             self._ticket = ticket
             self._reports, self._latest, self._sent_at = {}, None, 0.0
@@ -194,5 +198,10 @@ class _Server:
 
     def _send(self, message: object) -> None:
         with self._lock:
-            frames.send(self._answers, message)
+            try:
+                frames.send(self._answers, message)
+            except BrokenPipeError:  # the parent has ended
+                raise
+            except OSError:  # a trial has closed the pipe, which the parent notices: it ends this process
+                threading.Event().wait()
             self._sent_at = time.monotonic()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hpo.execution import Execution
-from hpo.executors.base import Event, Executor
+from hpo.executors.base import FINISH_SECONDS, Event, Executor
 from hpo.executors.in_process import MAX_PAUSED
 from hpo.executors.workers.starter import Starter
 from hpo.executors.workers.task import Task
@@ -21,7 +21,6 @@ from hpo.trial import Job, Outcome, Reason, State
 TERMINATE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
 CANCEL_SECONDS: Final = 1.0  # for a function that asks whether it should end
 CLOSE_SECONDS: Final = 2.0  # for `finally` blocks of paused trials
-FINISH_SECONDS: Final = 30.0  # for what is under way when the user asks to stop
 
 
 class WorkersExecutor(Executor):
@@ -223,7 +222,7 @@ class WorkersExecutor(Executor):
         if worker in self._workers:
             self._dismiss(worker)
         self._leaving.remove(worker)
-        worker.close()
+        worker.close(patience=0.0)
         task, log = worker.task, worker.log.text()
         if not worker.ready:
             self._starter.failed(worker, log)

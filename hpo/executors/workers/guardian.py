@@ -8,30 +8,18 @@ import contextlib
 import subprocess
 import sys
 from io import FileIO
-from typing import Final, cast
+from typing import cast
 
 from hpo.executors import frames
-
-_PROGRAM: Final = """
-import os, sys
-groups = set()
-for line in sys.stdin:
-    what, group = line.split()
-    (groups.add if what == "+" else groups.discard)(int(group))
-for group in groups:
-    try:
-        os.killpg(group, 9)
-    except OSError:
-        pass
-"""
+from hpo.executors.workers import family
 
 
 class Guardian:
-    """Watches process groups until it is closed."""
+    """Watches workers until it is closed."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 # ourselves
-            [sys.executable, "-I", "-S", "-c", _PROGRAM],
+            [sys.executable, "-I", "-S", family.__file__],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -40,20 +28,20 @@ class Guardian:
         )
         self._pipe = cast(FileIO, self._process.stdin)
 
-    def add(self, group: int) -> None:
-        """End the group when this process ends."""
-        self._tell("+", group)
+    def add(self, pid: int) -> None:
+        """End a worker, and what it has started, when this process ends."""
+        self._tell("+", pid)
 
-    def remove(self, group: int) -> None:
-        """The group has ended: its number may come to be another's."""
-        self._tell("-", group)
+    def remove(self, pid: int) -> None:
+        """The worker has ended: its number may come to be another's."""
+        self._tell("-", pid)
 
     def close(self) -> None:
-        """End it, and with it the groups that are left."""
+        """End it, and with it the workers that are left."""
         with contextlib.suppress(OSError):
             self._pipe.close()
         self._process.wait()
 
-    def _tell(self, what: str, group: int) -> None:
+    def _tell(self, what: str, pid: int) -> None:
         with contextlib.suppress(OSError):  # somebody has ended it: workers still notice the end of their pipes
-            frames.write(self._pipe, f"{what} {group}\n".encode())
+            frames.write(self._pipe, f"{what} {pid}\n".encode())

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from hpo.errors import UsageError
 from hpo.executors.ending import Evaluation
@@ -39,20 +39,19 @@ class Task:
         """Take note of epochs that a generator has come to."""
         found = []
         for epoch, metrics in points:
-            event = self.evaluation.record(Step(epoch, metrics.get("value", 0.0), metrics))
+            event = self.evaluation.record(Step(epoch, metrics["value"], metrics))
             if isinstance(event, Progress):
                 found.append(event)
         return found
 
-    def reports(self, points: Iterable[tuple[int, float]]) -> list[Progress]:
-        """Take note of what a function has reported."""
+    def reports(self, points: Sequence[tuple[int, float]]) -> list[Progress]:
+        """Take note of what a function has reported, the latest last."""
         before = max(self._reports.reached, self.job.start)
-        value = 0.0
         for step, value in points:
             with contextlib.suppress(UsageError):  # the worker has thinned them in another way
                 self._reports.add(step, value)
         epoch = self._reports.reached
-        return [Progress(self.job, epoch, {"value": value})] if before < epoch < self.job.target else []
+        return [Progress(self.job, epoch, {"value": points[-1][1]})] if before < epoch < self.job.target else []
 
     def stop(self, reason: str, error: str) -> Outcome:
         """The outcome if it was ended from outside."""

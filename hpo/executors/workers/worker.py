@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from hpo.executors import frames
 from hpo.executors.process import Process
+from hpo.executors.workers import family
 from hpo.executors.workers.guardian import Guardian
 from hpo.executors.workers.log import Log
 from hpo.executors.workers.task import Task
@@ -73,6 +74,7 @@ class Worker(Process):
         self.severed = False
         self._guardian = guardian
         self._dead = False
+        self._started: dict[int, str] = {}  # what it had started when it was told to end
         self._poll = select.poll()
         self._watched: int | None = None  # descriptor that tells of the end of the process
         super().__init__(_PROGRAM.format(path=sys.path), setup, inbox, cwd=cwd, env=env, stderr=subprocess.PIPE)
@@ -89,13 +91,8 @@ class Worker(Process):
         return self._process.pid
 
     @property
-    def code(self) -> int:
-        """How its process ended, as `subprocess` counts."""
-        return self._process.returncode
-
-    @property
     def death(self) -> str:
-        """How its process ended, in a sentence."""
+        """How its process ended, in a sentence for users."""
         if self.severed:
             return "its process closed the pipes to hpo, and was killed"
         if self.code >= 0:
@@ -131,15 +128,16 @@ class Worker(Process):
     def kill(self) -> None:
         """End it, and what it has started, at once."""
         self._signal(signal.SIGKILL)
+        family.end(self._started)
 
-    def close(self, patience: float = 0.0) -> None:
+    def close(self, patience: float) -> None:
         """See `Process.close`; what it has started ends too."""
         self.stop()
         if patience > 0:
             self._reader.join(patience)
         self.kill()  # its number is its own until it is waited for
         self._guardian.remove(self.pid)
-        super().close()
+        super().close(patience=0.0)
         assert self._process.stderr is not None
         self._process.stderr.close()
         if self._watched is not None:
@@ -157,6 +155,7 @@ class Worker(Process):
 
     def _signal(self, number: int) -> None:
         if self._process.returncode is None:
+            self._started |= family.descendants(self.pid)  # before it ends: then nobody knows whose they were
             with contextlib.suppress(OSError):
                 os.killpg(self.pid, number)
 

@@ -3,14 +3,13 @@
 Threads wait for the lock of the interpreter they share; a helper has its own. Messages:
 
     to the helper: the objective and settings; then ("submit", [(ticket, job)]), ("cancel", [ticket]),
-        ("forget", study, numbers of paused trials)
+        ("forget", [(study, number) of paused trials])
     from it: "ready"; then lists of (ticket, progress or outcome)
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import queue
 import signal
@@ -74,11 +73,11 @@ class Helper(Process):
             self.send(("cancel", tickets))
         for ticket in tickets:
             job = self.jobs.pop(ticket)
-            self.forget(job.study, [job.number])
+            self.forget([(job.study, job.number)])
 
-    def forget(self, study: int, numbers: Sequence[int]) -> None:
-        """Let go of paused trials."""
-        self.send(("forget", study, numbers))
+    def forget(self, trials: Sequence[tuple[int, int]]) -> None:
+        """Let go of paused trials, by study and number."""
+        self.send(("forget", trials))
 
     def events(self, message: Any) -> list[Event]:
         """What a message tells: that it is ready, or of jobs that are still wanted."""
@@ -140,8 +139,8 @@ def _serve(executor: PopulationExecutor, commands: FileIO, results: FileIO) -> N
                     executor.cancel(jobs)
                     for job in jobs:
                         del tickets[job.study, job.evaluation]
-                case ("forget", study, numbers):
-                    executor.release(study, functools.partial(_is_kept, frozenset(numbers)))
+                case ("forget", trials):
+                    executor.forget(trials)
         told: list[tuple[int, Outcome | tuple[int, Any]]] = []
         for job, event in executor.wait(_TURN):
             key = job.study, job.evaluation
@@ -151,10 +150,6 @@ def _serve(executor: PopulationExecutor, commands: FileIO, results: FileIO) -> N
                 told.append((tickets[key][0], (event.epoch, event.metrics)))
         if told:
             frames.send(results, told)
-
-
-def _is_kept(forgotten: frozenset[int], number: int) -> bool:
-    return number not in forgotten
 
 
 def _listen(commands: FileIO, inbox: queue.SimpleQueue[Any]) -> None:

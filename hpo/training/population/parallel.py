@@ -29,7 +29,7 @@ from hpo.training.population.helper import Helper, Setup
 from hpo.training.population.member import Shape, nbytes_of, shape_of
 from hpo.training.population.paused import memory_share
 from hpo.training.population.trials import TrainsMembers
-from hpo.trial import Job, Outcome, Progress, State
+from hpo.trial import Job, Outcome, Progress, Reason, State
 
 START_SECONDS: Final = 15.0  # of work from which on helpers pay: each takes seconds of its core to start
 _SAMPLE_SECONDS: Final = 0.5  # of training tell how long the rest will take
@@ -37,6 +37,7 @@ _LOOK_SECONDS: Final = 0.005  # between two looks at the helpers while this proc
 _BASE_COST: Final = 12_000  # parameters of the trial whose epoch takes twice as long as that of a tiny one
 _COPIES: Final = 3  # of its data that a helper has: the message, the table, the prepared one
 _ROUNDING: Final = 1e-9
+_PATIENCE: Final = 5.0  # seconds for a helper to end by itself
 _TRIES: Final = 2  # helpers that may end while they train a trial
 
 
@@ -182,14 +183,14 @@ class ParallelExecutor(Executor):
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
         """See `Executor.release`."""
-        released: dict[Helper, list[int]] = {}
+        released: dict[Helper, list[tuple[int, int]]] = {}
         for (of, number), trainer in list(self._homes.items()):
             if of == study and not keep(number):
                 del self._homes[of, number]
                 if isinstance(trainer.engine, Helper):
-                    released.setdefault(trainer.engine, []).append(number)
-        for helper, numbers in released.items():
-            helper.forget(study, numbers)
+                    released.setdefault(trainer.engine, []).append((of, number))
+        for helper, trials in released.items():
+            helper.forget(trials)
         self._local.release(study, keep)
 
     def close(self) -> None:
@@ -200,7 +201,7 @@ class ParallelExecutor(Executor):
             self._local.close()
         finally:
             for helper in self._helpers:
-                helper.close()
+                helper.close(_PATIENCE)
 
     def _work(self, job: Job) -> Work | None:
         """None for what does not train with others: an illegal trial, which the engine fails, one it cannot fuse."""
@@ -338,12 +339,11 @@ class ParallelExecutor(Executor):
 
     def _bury(self, helper: Helper) -> list[Event]:
         """A helper has ended: what it trained trains again elsewhere, unless it was there when others ended."""
-        helper.close()
+        helper.close(_PATIENCE)
         self._helpers.remove(helper)
+        ending = Reason.died(helper.code)
         if not helper.ready:
-            warnings.warn(
-                f"a training process could not start ({helper.ending}): its core is used by a thread", stacklevel=2
-            )
+            warnings.warn(f"a training process could not start ({ending}): its core is used by a thread", stacklevel=2)
             return []
         [trainer] = [trainer for trainer in self._trainers if trainer.engine is helper]
         self._trainers.remove(trainer)
@@ -356,12 +356,10 @@ class ParallelExecutor(Executor):
             if work.tries < _TRIES:
                 self._pending.setdefault(work.shape, []).append(work)
             else:
-                error = RuntimeError(
-                    f"{work.tries} training processes ended while they trained it, now with {helper.ending}"
-                )
+                error = RuntimeError(f"{work.tries} training processes ended while they trained it, now with {ending}")
                 events.append((work.job, Evaluation(work.job).fail(error)))
         warnings.warn(
-            f"a training process ended ({helper.ending}): {len(trainer.works)} trials that it trained train again",
+            f"a training process ended ({ending}): {len(trainer.works)} trials that it trained train again",
             stacklevel=2,
         )
         return events

@@ -141,7 +141,7 @@ def test_a_helper_that_is_killed_costs_time_and_no_result(make, alone):
     victim = executor._helpers[0]
     assert victim.jobs
     os.kill(victim._process.pid, signal.SIGKILL)
-    with pytest.warns(UserWarning, match=r"a training process ended \(signal 9\): \d+ trials that it trained train"):
+    with pytest.warns(UserWarning, match=r"a training process ended \(killed\(9\)\): \d+ trials that it trained train"):
         events += wait_until(executor, lambda: victim not in executor._helpers)
     ended = sum(isinstance(event, Outcome) for _, event in events)
     events += drain(executor, len(ROUND) - ended)
@@ -165,7 +165,7 @@ def test_a_trial_whose_helpers_end_twice_fails(make):
     outcomes = [event for _, event in failed if isinstance(event, Outcome)]
     assert outcomes
     assert {outcome.state for outcome in outcomes} == {State.FAILED}
-    assert "2 training processes ended while they trained it, now with signal 9" in outcomes[0].error
+    assert "2 training processes ended while they trained it, now with killed(9)" in outcomes[0].error
     executor.cancel(crowd)
     assert executor._here.threads == executor._local.threads == 3
 
@@ -177,7 +177,7 @@ def test_helpers_that_cannot_start_leave_the_work_to_threads(make, alone, monkey
     monkeypatch.setattr(helper_module, "_PROGRAM", program.replace("{", "{{"))
     executor = make()
     executor.submit([*ROUND, endless(50)])
-    with pytest.warns(UserWarning, match=r"a training process could not start \((exit code|signal) \d\): its core"):
+    with pytest.warns(UserWarning, match=r"a training process could not start \((exit|killed)\(\d\)\): its core"):
         events = wait_until(executor, lambda: not executor._helpers and not executor._may_start)
     executor.cancel([endless(50)])
     ended = sum(isinstance(event, Outcome) for _, event in events)
@@ -319,6 +319,6 @@ def test_a_helper_answers_in_tickets_and_prints_nothing_among_them():
         assert not helper.jobs
         assert [event.epoch for _, event in found if isinstance(event, Progress)] == [1]
     finally:
-        helper.close()
+        helper.close(5.0)
     assert inbox.get(timeout=10) == (helper, None)
-    assert helper.ending == "exit code 0"
+    assert helper.code == 0
