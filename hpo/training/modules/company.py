@@ -51,6 +51,7 @@ class Candidate:
         job: the job.
         settings: its training hyperparameters.
         module: before its first epoch; None: it has to be built again.
+        name: of its class.
         structure: of the module; None: it cannot be compared with others.
         traits: of its structure.
     """
@@ -58,6 +59,7 @@ class Candidate:
     job: Job
     settings: Settings
     module: nn.Module | None
+    name: str
     structure: Hashable
     traits: Traits
 
@@ -82,17 +84,18 @@ class Company:
 
     def candidate(self, job: Job, settings: Settings, module: nn.Module) -> Candidate:
         """A job with what is to be known of its module."""
+        name = type(module).__name__
         try:
             found = structure(module)
         except IncomparableError as error:
-            return Candidate(job, settings, module, None, Traits(str(error)))
+            return Candidate(job, settings, module, name, None, Traits(str(error)))
         feed = self._feed(precision(module))
         key = found, feed.batch(settings.batch_size)
         if key not in self._known:
             if len(self._known) == _REMEMBERED:
                 self._known.clear()
             self._known[key] = _look(module, found, feed, settings, self._scoring)
-        return Candidate(job, settings, module, key, self._known[key])
+        return Candidate(job, settings, module, name, key, self._known[key])
 
     @staticmethod
     def divided(candidates: Sequence[Candidate]) -> str | None:

@@ -192,7 +192,7 @@ class ModulesExecutor(Executor):
         said = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
         wanted = [each for each in left if _key(each.job) not in self._dropped]
-        self._train_alone(wanted, f"{type(work.candidates[0].built).__name__} failed in company ({text})")
+        self._train_alone(wanted, f"{work.candidates[0].name} failed in company ({text})")
 
     def _train_alone(self, candidates: Sequence[Candidate], reason: str) -> None:
         self._alone |= {(each.job.study, each.job.number) for each in candidates}

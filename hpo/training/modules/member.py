@@ -20,9 +20,9 @@ class Member:
         settings: its training hyperparameters.
         seed: all its randomness.
         epochs: the most that it may train: schedules depend on it.
-        p: probability of each dropout layer.
+        p: probability of each dropout layer, once the module is built.
         tensors: its row of parameters, (P,), its fixed tensors, its optimizer's slots, (P,) each; without slots
-            before the first epoch.
+            before the first epoch, and none before the module is built.
         last: the step of its last epoch; None before the first.
         history: of its validation losses.
         best: with early stopping, row and fixed tensors after the best epoch.
@@ -31,8 +31,8 @@ class Member:
     settings: Settings
     seed: int
     epochs: int
-    p: tuple[float, ...]
-    tensors: tuple[Tensor, ...]
+    p: tuple[float, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
     last: Step | None = None
     history: History = field(default_factory=History)
     best: tuple[Tensor, ...] = ()
