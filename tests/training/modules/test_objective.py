@@ -65,6 +65,19 @@ def test_a_metric_of_ones_own_needs_a_direction(tmp_path):
         search(found, SPACE, store=tmp_path / "s.db")
 
 
+@pytest.mark.parametrize("name", ["step", "train_loss", "validation_loss", "right"])
+def test_a_metric_takes_no_other_curve_away(name):
+    def metric(outputs, targets):
+        return float((outputs.argmax(1) == targets).double().mean())
+
+    metric.__name__ = name
+    job, named = own.jobs([{}])[0], own.objective(own.linear)
+    curve = own.fused(own.objective(own.linear, metric=metric, direction="maximize"), [job])[0].curve
+    expected = dict(own.fused(named, [job])[0].curve)
+    expected["right" if name == "right" else "metric"] = expected.pop("accuracy")
+    assert curve == expected
+
+
 def test_it_travels_without_what_it_remembers():
     found = own.objective(own.linear)
     found.bundles(own.jobs([{}]))
