@@ -42,8 +42,10 @@ class TorchObjective(Objective):
             global generators seeded for the trial.
         data: a pair (X, y) of arrays or tensors with a row for each example, split by us; ((X, y), (X_valid,
             y_valid)), split by you; two map-style Datasets of pairs (x, y), training and validation, whose items are
-            read once; or two DataLoaders, which keep their batches and order. Inputs of any shape: floats get the
-            precision of the module, whole numbers become int64. Targets: numbers of classes from 0, or numbers.
+            read once; or two DataLoaders, which keep their batches. Inputs of any shape: floats get the precision of
+            the module, whole numbers become int64. Targets: numbers of classes from 0, or numbers. A study is refused
+            under other data; of DataLoaders it knows the numbers of their batches and the first ones alone. What
+            they draw depends on the epoch alone: the generator that a loader was given is seeded anew for each.
         loss: "cross_entropy", "hinge" or "mse" of classes, for outputs (B, C); "mse", "mae" or "huber" of numbers,
             for outputs (B, 1) or (B,); or a function (outputs, targets) -> a scalar or the losses of the rows.
         metric: a metric of the shared objective by name, or a function (outputs, targets) -> a number, which is given
