@@ -47,6 +47,9 @@ class ModuleRun(Run):
         self._keys = draws.trial_keys([seed]).to(self._parameters[0].device)  # (1,)
         self._dropout = layers_of(self.module)
         self._optimizer = make_optimizer(self._parameters, settings)
+        self._p = probabilities([[layer.p for layer in self._dropout]], self._parameters[0])
+        with global_draws(Randomness(seed)):
+            self._calls = calls_of(module, feed.some(settings.batch_size).x) if self._dropout else []
         self._randomness = Randomness(seed)  # what the module draws by itself
         self.epoch = 0
         self._history = History()
@@ -108,11 +111,7 @@ class ModuleRun(Run):
 
     def _words(self) -> Iterator[list[Words]]:
         """For each step of the epoch, what dropout's masks are made of."""
-        if not self._dropout:
-            return
-        calls = calls_of(self.module, self._feed.some(self.settings.batch_size).x)
-        p = probabilities([[layer.p for layer in self._dropout]], self._parameters[0])
-        for words in words_of_steps(self._keys, self.epoch, calls, p):
+        for words in words_of_steps(self._keys, self.epoch, self._calls, self._p):
             yield [Words(*(part[0] for part in each)) for each in words]
 
     @own_mode()
