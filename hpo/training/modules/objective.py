@@ -194,16 +194,12 @@ class TorchObjective(Objective):
         return found
 
     def numerics(self) -> str:
-        """The device of training; the precision is the modules' own."""
-        return self.torch_device.type
+        """The device of training; the precision is the modules' own, and company may show in the last bits."""
+        return f"{self.torch_device.type} (last bits depend on company)"
 
     def notices(self) -> Sequence[str]:
-        """What users should know about how their data were split, and about company."""
-        company = (
-            "trials of like modules train together, and their last bits may depend on their company: an interrupted "
-            "chunk is trained again whole"
-        )
-        return [*(f"data: {notice}" for notice in self.source_data.notices), company]
+        """What users should know about how their data were split."""
+        return [f"data: {notice}" for notice in self.source_data.notices]
 
 
 def _path(function: Callable[..., Any]) -> str:

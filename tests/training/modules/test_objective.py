@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from contextlib import closing
 
 import own_modules as own
 import pytest
@@ -13,6 +14,7 @@ import hpo
 from hpo import Float, load_study, search
 from hpo.errors import ConflictError, LoadError, UsageError
 from hpo.resolve import resolve_objective
+from hpo.store import Store
 
 SPACE = {"learning_rate": Float(1e-3, 1e-1, log=True)}
 
@@ -96,8 +98,13 @@ def test_with_early_stopping_the_value_is_that_of_the_best_epoch():
     assert steps[-1].value == best.metrics["accuracy"]
 
 
-def test_the_study_says_that_company_may_matter():
-    assert any("trained again whole" in line for line in own.objective(own.linear).notices())
+def test_the_study_says_that_company_may_matter(tmp_path, capsys):
+    how = {"trials": 2, "epochs": 1, "searcher": "random", "name": "a"}
+    search(own.objective(own.linear), SPACE, store=tmp_path / "s.db", **how)
+    assert "; device cpu (last bits depend on company); " in capsys.readouterr().err.splitlines()[0]
+    with closing(Store(tmp_path / "s.db")) as store:
+        (run,) = store.environments(store.study("a").id)
+    assert run["device"] == "cpu (last bits depend on company)"
 
 
 def test_importing_hpo_and_naming_it_loads_no_torch():
