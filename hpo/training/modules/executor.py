@@ -81,10 +81,10 @@ class ModulesExecutor(Executor):
                 "number may be a buffer instead (register_buffer), which keeps none apart"
             )
         for chunk in Company.cut(candidates):
-            if (reason := chunk[0].traits.reason) is None:
+            if chunk[0].traits.fuses:
                 self._waiting.append(chunk)
             else:
-                self._train_alone(chunk, reason)
+                self._train_alone(chunk, chunk[0].traits.reason)
 
     def wait(self, timeout: float) -> list[Event]:
         """See `Executor.wait`; returns as soon as an evaluation has ended."""
