@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import UsageError, did_you_mean
+from hpo.errors import UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.space import Space
 from hpo.training.hyperparameters import METRICS
 from hpo.training.modules import settings
-from hpo.training.objective import DEVICES
+from hpo.training.objective import check_device
 from hpo.trial import Job
 from hpo.values import brief
 
@@ -86,8 +86,7 @@ class TorchObjective(Objective):
             raise UsageError(f"build is a {found}, expected a function (params) -> a new torch.nn.Module")
         if not isinstance(validation, float) or not 0 < validation < 1:
             raise UsageError(f"validation is {brief(validation)}, expected a share of the rows, > 0 and < 1")
-        if device not in DEVICES:
-            raise UsageError(f"device is {brief(device)}: {did_you_mean(str(device), DEVICES)}")
+        check_device(device)
         self.build, self.loss, self.metric, self.device = build, loss, metric, device
         self._function = FunctionObjective(build)  # knows what it is called and where it stands
         self.name = self._function.name
@@ -186,8 +185,7 @@ class TorchObjective(Objective):
 
     def on_device(self, device: str) -> TorchObjective:
         """The same objective on "auto", "cpu", "cuda" or "mps"."""
-        if device not in DEVICES:
-            raise UsageError(f"device is {brief(device)}: {did_you_mean(str(device), DEVICES)}")
+        check_device(device)
         found = copy.copy(self)
         found.device = device
         found._forget()
