@@ -19,13 +19,13 @@ from hpo.training.population.paused import Pausable, Paused
 from hpo.trial import Job, Outcome
 
 
-class Work(Protocol):
-    """What a thread does; it leaves at the next step where `stopped` is set."""
+class Stoppable(Protocol):
+    """Work for a thread; it leaves at the next step where `stopped` is set."""
 
     stopped: bool
 
 
-W = TypeVar("W", bound=Work)
+W = TypeVar("W", bound=Stoppable)
 M = TypeVar("M", bound=Pausable)
 T = TypeVar("T")  # what threads tell
 
