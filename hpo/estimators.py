@@ -20,7 +20,7 @@ from hpo.training.data import Dataset
 from hpo.training.hyperparameters import KNOWN, METRICS, Settings, complete
 from hpo.training.metrics import METRICS as FUNCTIONS
 from hpo.training.model import SimpleNN
-from hpo.training.objective import DEVICES
+from hpo.training.objective import check_device
 from hpo.training.population.machine import choose_device
 from hpo.training.population.member import member_of
 from hpo.training.population.retrain import retrain
@@ -106,8 +106,7 @@ class _SimpleNN(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         return complete(params, "classification" if is_classification else "regression")
 
     def _chosen_device(self) -> torch.device:
-        if self.device not in DEVICES:
-            raise UsageError(f"device is {brief(self.device)}, expected one of {', '.join(map(repr, DEVICES))}")
+        check_device(self.device)
         return choose_device(self.device)
 
     def _rows(

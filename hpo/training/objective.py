@@ -37,6 +37,26 @@ _SCALES: Final = 100  # between columns, from which on networks hardly learn fro
 _ARRAYS: Final = "arrays"  # what `data` is called in a study whose data came from Python
 
 
+def check_device(device: Any) -> None:
+    """Refuse what is no device before there is a study.
+
+    Raises:
+        UsageError: none of DEVICES, or one that is not here.
+    """
+    _check_one("device", device, DEVICES)
+    if device in ("cuda", "mps"):
+        from hpo.training.population.machine import choose_device
+
+        choose_device(device)
+
+
+def _check_one(setting: str, value: Any, known: Mapping[str, Any] | Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        hint = did_you_mean(str(value), known)
+        expected = f"expected one of {', '.join(map(repr, known))}" + (f": {hint}" if hint.startswith("did") else "")
+        raise UsageError(f"{setting} is {brief(value)}, {expected}")
+
+
 @dataclass(eq=False)
 class SimpleNNObjective(Objective):
     """Train a `SimpleNN`; the value is its metric on validation data.
@@ -92,13 +112,13 @@ class SimpleNNObjective(Objective):
                 "the study's data came from Python: give them again, search(data=(X, y), name=...) or "
                 "study.resume(objective=SimpleNNObjective((X, y)))"
             )
-        self._check_one("device", self.device, DEVICES)
+        check_device(self.device)
         self.data_seed = _whole("data_seed", self.data_seed, 0, 2**63 - 1)
         self.folds = _whole("folds", self.folds, 1, MAX_FOLDS)
         self.ignore = (self.ignore,) if isinstance(self.ignore, str) else tuple(self.ignore)
         task = self._task
         self.metric = next(iter(METRICS[task])) if self.metric is None else self.metric
-        self._check_one("metric", self.metric, METRICS[task])
+        _check_one("objective 'simplenn': metric", self.metric, METRICS[task])
         self.direction = METRICS[task][self.metric]
         if self._is_table:
             if self.digest is not None and self.digest != self.dataset.digest:
@@ -110,19 +130,6 @@ class SimpleNNObjective(Objective):
         if self.init_from is not None:
             self.init_from = str(Path(self.init_from).absolute())
             self._check_start()
-        if self.device in ("cuda", "mps"):
-            from hpo.training.population.machine import choose_device
-
-            choose_device(self.device)  # refused before there is a study
-
-    @staticmethod
-    def _check_one(setting: str, value: Any, known: Mapping[str, Any] | Sequence[str]) -> None:
-        if not isinstance(value, str) or value not in known:
-            hint = did_you_mean(str(value), known)
-            expected = f"expected one of {', '.join(map(repr, known))}" + (
-                f": {hint}" if hint.startswith("did") else ""
-            )
-            raise UsageError(f"objective 'simplenn': {setting} is {brief(value)}, {expected}")
 
     @property
     def _is_table(self) -> bool:
@@ -157,7 +164,8 @@ class SimpleNNObjective(Objective):
                 raise UsageError(f"objective 'simplenn': {next(iter(given))} is for tables; {self.data!r} is generated")
             return load_dataset(self.data, self.data_seed, self.folds)
         if isinstance(self.data, str) and not (Path(self.data).suffix or os.path.exists(self.data)):
-            self._check_one("data", self.data, DATA_SETS)  # a name with a slip in it, rather than a file
+            # a name with a slip in it, rather than a file
+            _check_one("objective 'simplenn': data", self.data, DATA_SETS)
         from hpo.training.tables import TableSource
 
         if "test_table" in given:

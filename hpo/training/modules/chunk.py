@@ -65,7 +65,6 @@ class Chunk:
         slots = [slots for family in self._families for slots in family.slots()]
         for k, member in enumerate(self.members):
             member.tensors = rows[k], *(each[k] for each in fixed), *slots[k]
-        self._kept = count  # tensors of a member but for its slots
         self._keys = draws.trial_keys([member.seed for member in self.members]).to(rows.device)
         self._p = probabilities([member.p for member in self.members], rows)
         smoothing = torch.tensor([member.settings.label_smoothing for member in self.members], dtype=torch.float64)
@@ -116,13 +115,11 @@ class Chunk:
         return found
 
     def _best_so_far(self, member: Member, step: Step, is_best: bool) -> Step:
-        """The step of an epoch with early stopping: its value is that of the best epoch, which is kept."""
-        if is_best or not member.best:
-            member.best = tuple(tensor.clone() for tensor in member.tensors[: self._kept])
-            return replace(step, ended=member.history.stopped)
-        assert member.last is not None
-        value = step.value if math.isnan(step.value) else member.last.value
-        return replace(step, value=value, ended=member.history.stopped)
+        """The step of an epoch with early stopping: its value is that of the best epoch."""
+        step = replace(step, ended=member.history.stopped)
+        if is_best or member.last is None or math.isnan(step.value):
+            return step
+        return replace(step, value=member.last.value)
 
 
 def _family_of(settings: Settings) -> tuple[str, bool, bool, bool]:

@@ -19,13 +19,15 @@ from hpo.training.modules.dropout import Call, calls_of, layers_of, probabilitie
 from hpo.training.modules.feeds import Batch, Feed
 from hpo.training.modules.scoring import Scoring
 from hpo.training.modules.stacked import Layout, Stacked
-from hpo.training.modules.structure import IncomparableError, difference, structure
+from hpo.training.modules.structure import IncomparableError, Structure, difference, structure
 from hpo.trial import Job
 
 CHUNK_BYTES: Final = 2**26  # of a chunk: fixed, since the last bits of a trial may depend on its company
 MOST: Final = 64  # trials of a chunk, so that what is lost with a chunk is little
 _REMEMBERED: Final = 1000  # structures
 _ROWS: Final = 4  # on which modules are compared
+_OF_A_PARAMETER: Final = 4  # numbers in memory: itself, its gradient, two slots of an optimizer
+_OF_AN_ACTIVATION: Final = 3  # itself, its gradient, and one for what a layer keeps or works with
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +35,29 @@ class Traits:
     """What modules of one structure have in common.
 
     Attributes:
-        reason: why they cannot train together; None: they can. Empty: they cannot train at all.
+        fuses: whether they can train together.
+        reason: why they cannot; empty where they cannot train at all, of which each tells by itself.
         calls: of dropout in a forward pass with a full batch.
         limit: trials of a chunk.
     """
 
-    reason: str | None
+    fuses: bool
+    reason: str = ""
     calls: tuple[Call, ...] = ()
     limit: int = 1
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the modules of a chunk have in common.
+
+    Attributes:
+        structure: theirs.
+        batch: rows of a step; 0: a loader's.
+    """
+
+    structure: Structure
+    batch: int
 
 
 @dataclass(eq=False)
@@ -51,14 +68,16 @@ class Candidate:
         job: the job.
         settings: its training hyperparameters.
         module: before its first epoch; None: it has to be built again.
-        structure: of the module; None: it cannot be compared with others.
-        traits: of its structure.
+        name: of its class.
+        kind: of the module; None: it cannot be compared with others.
+        traits: of its kind.
     """
 
     job: Job
     settings: Settings
     module: nn.Module | None
-    structure: Hashable
+    name: str
+    kind: Kind | None
     traits: Traits
 
     @property
@@ -78,28 +97,29 @@ class Company:
 
     def __init__(self, feed: Callable[[torch.dtype], Feed], scoring: Scoring) -> None:
         self._feed, self._scoring = feed, scoring
-        self._known: dict[Hashable, Traits] = {}
+        self._known: dict[Kind, Traits] = {}
 
     def candidate(self, job: Job, settings: Settings, module: nn.Module) -> Candidate:
         """A job with what is to be known of its module."""
+        name = type(module).__name__
         try:
             found = structure(module)
         except IncomparableError as error:
-            return Candidate(job, settings, module, None, Traits(str(error)))
+            return Candidate(job, settings, module, name, None, Traits(False, str(error)))
         feed = self._feed(precision(module))
-        key = found, feed.batch(settings.batch_size)
-        if key not in self._known:
+        kind = Kind(found, feed.batch(settings.batch_size))
+        if kind not in self._known:
             if len(self._known) == _REMEMBERED:
                 self._known.clear()
-            self._known[key] = _look(module, found, feed, settings, self._scoring)
-        return Candidate(job, settings, module, key, self._known[key])
+            self._known[kind] = _look(module, found, feed, settings, self._scoring)
+        return Candidate(job, settings, module, name, kind, self._known[kind])
 
     @staticmethod
     def divided(candidates: Sequence[Candidate]) -> str | None:
         """The attribute that keeps candidates apart whose tensors would let them train together, if there is one."""
-        kinds = list({each.structure: each for each in candidates if each.traits.reason is None})
+        kinds = list(dict.fromkeys(each.kind for each in candidates if each.kind is not None and each.traits.fuses))
         for kind in kinds[1:]:
-            if kind[1] == kinds[0][1] and (found := difference(kinds[0][0], kind[0])):  # type: ignore[index]
+            if kind.batch == kinds[0].batch and (found := difference(kinds[0].structure, kind.structure)):
                 return found
         return None
 
@@ -112,8 +132,8 @@ class Company:
         groups: dict[Hashable, list[Candidate]] = {}
         for each in candidates:
             job = each.job
-            alone = job.number if each.traits.reason is not None else None
-            groups.setdefault((job.study, job.start, job.target, job.epochs, each.structure, alone), []).append(each)
+            alone = None if each.traits.fuses else job.number
+            groups.setdefault((job.study, job.start, job.target, job.epochs, each.kind, alone), []).append(each)
         return [
             group[first : first + group[0].traits.limit]
             for group in groups.values()
@@ -132,7 +152,7 @@ def agreeing(candidates: Sequence[Candidate], feed: Feed, scoring: Scoring) -> l
     trained, evaluated = together.forward(x, True, None).detach(), together.evaluate(x)
     found = []
     for k, each in enumerate(candidates):
-        same = each.structure is not None and structure(each.built) == each.structure[0]  # type: ignore[index]
+        same = each.kind is not None and structure(each.built) == each.kind.structure
         found.append(same and _agree(each.built, x, scoring, trained[k], evaluated[k]))
     return found
 
@@ -158,7 +178,7 @@ def _stack(modules: Sequence[nn.Module], scoring: Scoring) -> Stacked:
 
 
 @own_mode()
-def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, scoring: Scoring) -> Traits:
+def _look(module: nn.Module, found: Structure, feed: Feed, settings: Settings, scoring: Scoring) -> Traits:
     """Try a step of two such modules together."""
     name = type(module).__name__
     batch = feed.some(settings.batch_size)
@@ -168,11 +188,11 @@ def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, sc
         try:
             numbers = _activations(copied, batch, scoring)
         except Exception:  # it fails by itself, too, with a trace for the user
-            return Traits("")
+            return Traits(False)
         if fingerprint() != before:
-            return Traits(f"{name} draws random numbers in its forward pass")
+            return Traits(False, f"{name} draws random numbers in its forward pass")
     if structure(copied) != found:
-        return Traits(f"{name} changes its attributes in its forward pass")
+        return Traits(False, f"{name} changes its attributes in its forward pass")
     calls = calls_of(module, batch.x)
     layout = Layout(module)
     try:
@@ -186,9 +206,10 @@ def _look(module: nn.Module, found: Hashable, feed: Feed, settings: Settings, sc
         together.evaluate(batch.x)
     except Exception as error:
         said = str(error).strip().splitlines()
-        return Traits(f"{name} cannot be vectorised ({said[0][:200] if said else type(error).__name__})")
-    bytes_each = (4 * layout.size + 3 * numbers + batch.x.numel()) * outputs.element_size()
-    return Traits(None, tuple(calls), max(1, min(MOST, CHUNK_BYTES // bytes_each)))
+        return Traits(False, f"{name} cannot be vectorised ({said[0][:200] if said else type(error).__name__})")
+    floats = _OF_A_PARAMETER * layout.size + _OF_AN_ACTIVATION * numbers + batch.x.numel()
+    bytes_each = floats * outputs.element_size()
+    return Traits(True, calls=tuple(calls), limit=max(1, min(MOST, CHUNK_BYTES // bytes_each)))
 
 
 @torch.no_grad()

@@ -27,7 +27,8 @@ class Source(Protocol):
 
     Attributes:
         own_batches: whether they come in batches of their own.
-        digest: identifies content and split, 32 hexadecimal digits.
+        digest: identifies content and split, 32 hexadecimal digits; of DataLoaders the numbers of their batches and
+            the first batch of each, no more: other data with these in common are taken for the same.
         notices: what users should know about them.
         inputs: some of them, as given.
         targets: all or some of them, as given.
@@ -155,7 +156,10 @@ class _Arrays:
 
 
 class _Loaders:
-    """Two DataLoaders: batches and order are theirs, the same for all trials, anew in each epoch."""
+    """Two DataLoaders: batches and order are theirs, the same for all trials, anew in each epoch.
+
+    Reading them seeds their own generators anew, see `batches`.
+    """
 
     own_batches = True
     notices: Sequence[str] = ()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import queue
-import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import torch
 
-from hpo.executors.base import Event, Executor
+from hpo.executors.base import Event
 from hpo.executors.ending import Evaluation, out_of_memory
-from hpo.executors.in_process import InProcessExecutor
 from hpo.training.modules.company import Candidate, Company
 from hpo.training.modules.member import Member
 from hpo.training.modules.work import Message, Work
 from hpo.training.population import machine
-from hpo.training.population.paused import Paused
+from hpo.training.together import Together
 from hpo.trial import Job, Outcome, State
 
 if TYPE_CHECKING:
@@ -27,11 +22,10 @@ if TYPE_CHECKING:
 _WAITING_BYTES: Final = 2**28  # of modules of one call
 
 
-class ModulesExecutor(Executor):
+class ModulesExecutor(Together[Work, Member, Message]):
     """Trains jobs in chunks, which are cut when they are submitted: whatever else is under way, the same ones.
 
-    The outcomes of a chunk come together from one `wait`, so that they are stored together or not at all. While it
-    exists, torch uses one thread in this process: the executor's own threads share the cores.
+    The outcomes of a chunk come together from one `wait`, so that they are stored together or not at all.
 
     Args:
         objective: what the jobs train.
@@ -45,18 +39,10 @@ class ModulesExecutor(Executor):
         self._objective = objective
         given = machine.threads(objective.torch_device) if threads is None else threads
         self._threads = 1 if objective.source_data.own_batches else given  # a loader has one iterator at a time
-        self._solo = InProcessExecutor(objective)
-        self._alone: set[tuple[int, int]] = set()  # study and number of trials that train there
-        self._told: set[str] = set()
-        self._paused: Paused[Member] = Paused(paused_bytes)
+        super().__init__(objective, self._threads, paused_bytes, "hpo-modules")
+        self._alone: set[tuple[int, int]] = set()  # study and number of trials that train alone
         self._waiting: list[list[Candidate]] = []
-        self._running: list[Work] = []
         self._dropped: set[tuple[int, int]] = set()  # study and evaluation of cancelled jobs of chunks
-        self._arrived: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._ready: list[Event] = []
-        self._callers_threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        self._pool = ThreadPoolExecutor(self._threads, "hpo-modules", torch.set_num_threads, (1,))
 
     @property
     def busy(self) -> bool:
@@ -64,7 +50,7 @@ class ModulesExecutor(Executor):
         return bool(self._ready or self._waiting or self._running or self._solo.busy)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """See `Executor.submit`; builds the modules."""
+        """See `Executor.submit`; builds the modules first, one after another, and takes as long as that does."""
         candidates = []
         for job in jobs:
             if (job.study, job.number) in self._alone:
@@ -81,38 +67,17 @@ class ModulesExecutor(Executor):
                 "number may be a buffer instead (register_buffer), which keeps none apart"
             )
         for chunk in Company.cut(candidates):
-            if (reason := chunk[0].traits.reason) is None:
+            if chunk[0].traits.fuses:
                 self._waiting.append(chunk)
             else:
-                self._train_alone(chunk, reason)
-
-    def wait(self, timeout: float) -> list[Event]:
-        """See `Executor.wait`; returns as soon as an evaluation has ended."""
-        deadline = time.monotonic() + timeout
-        events, self._ready = self._ready, []
-        while not any(isinstance(event, Outcome) for _, event in events):
-            self._dispatch()
-            if self._solo.busy:
-                events += self._solo.wait(0.0)  # one epoch
-            elif not self._running:
-                break
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            events += self._collect(left if self._running and not self._solo.busy else 0.0)
-        events += self._collect(0.0)
-        self._dispatch()  # the threads go on while the caller stores
-        return events
+                self._train_alone(chunk, chunk[0].traits.reason)
 
     def cancel(self, jobs: Iterable[Job]) -> None:
         """See `Executor.cancel`; a chunk that nobody waits for any more ends at its next step.
 
         One that somebody waits for goes on whole: its trials keep their company.
         """
-        jobs = list(jobs)
-        gone = {(job.study, job.evaluation) for job in jobs}
-        self._ready = [(job, event) for job, event in self._ready if (job.study, job.evaluation) not in gone]
-        self._solo.cancel(jobs)
+        gone = self._withdraw(jobs)
         self._dropped |= gone & {
             _key(each.job) for chunk in (*self._waiting, *(w.candidates for w in self._running)) for each in chunk
         }
@@ -125,19 +90,13 @@ class ModulesExecutor(Executor):
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
         """See `Executor.release`."""
-        self._paused.release(study, keep)
-        self._solo.release(study, keep)
+        super().release(study, keep)
         if not self._solo.busy:  # of those that train there now some may go on later
             self._alone = {(of, number) for of, number in self._alone if of != study or keep(number)}
 
     def close(self) -> None:
-        """Stop the threads at their next step and give back everything."""
-        for work in self._running:
-            work.stopped = True
-        self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._callers_threads)
-        self._paused.close()
-        self._solo.close()
+        """See `Together.close`."""
+        super().close()
         self._waiting.clear()
 
     def _dispatch(self) -> None:
@@ -148,17 +107,6 @@ class ModulesExecutor(Executor):
                 work = Work(self._objective, chunk, self._paused)
                 self._running.append(work)
                 self._pool.submit(work.run, self._arrived.put)
-
-    def _collect(self, timeout: float) -> list[Event]:
-        """Events that have arrived, waiting for the first of them."""
-        events: list[Event] = []
-        try:
-            message = self._arrived.get(timeout=timeout) if timeout > 0 else self._arrived.get_nowait()
-            while True:
-                events += self._receive(message)
-                message = self._arrived.get_nowait()
-        except queue.Empty:
-            return events
 
     def _receive(self, message: Message) -> list[Event]:
         work = message.work
@@ -192,18 +140,13 @@ class ModulesExecutor(Executor):
         said = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
         wanted = [each for each in left if _key(each.job) not in self._dropped]
-        self._train_alone(wanted, f"{type(work.candidates[0].built).__name__} failed in company ({text})")
+        self._train_alone(wanted, f"{work.candidates[0].name} failed in company ({text})")
 
     def _train_alone(self, candidates: Sequence[Candidate], reason: str) -> None:
         self._alone |= {(each.job.study, each.job.number) for each in candidates}
         self._solo.submit([each.job for each in candidates])
         if reason:
             self._say(f"{reason}: such trials train one after another, which is slower")
-
-    def _say(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            warnings.warn(line, stacklevel=3)
 
 
 def _let_go(candidates: Sequence[Candidate]) -> None:

@@ -44,13 +44,7 @@ class Batch(NamedTuple):
 
 
 class Feed(Protocol):
-    """Data on a device, floats in one precision.
-
-    Attributes:
-        own_batches: whether the data come in batches of their own.
-    """
-
-    own_batches: bool
+    """Data on a device, floats in one precision."""
 
     def batch(self, batch_size: int) -> int:
         """Rows of a step where a trial asks for `batch_size`; 0: the loader's."""
@@ -75,59 +69,85 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class ArraysFeed:
-    """Rows that all are on the device."""
+    """Rows that all are on the device.
+
+    Attributes:
+        train: in the order that each trial draws for each epoch.
+        validated: in their own order.
+    """
 
     train: Rows
     validated: Rows
-    own_batches = False
 
     def batch(self, batch_size: int) -> int:
+        """See `Feed.batch`."""
         return min(batch_size, len(self.train.y))
 
     def steps(self, batch_size: int) -> int:
+        """See `Feed.steps`."""
         return -(-len(self.train.y) // batch_size)
 
     def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """See `Feed.epoch`."""
         x, y = self.train.x, self.train.y
         for rows in torch.split(draws.order(keys, epoch, len(y)), batch_size, dim=1):  # (K, B); the last may be smaller
             flat = rows.flatten()
             yield Batch(x[flat].view(*rows.shape, *x.shape[1:]), y[flat].view(*rows.shape, *y.shape[1:]), False)
 
     def validation(self) -> Iterator[Batch]:
+        """See `Feed.validation`."""
         for x, y in zip(torch.split(self.validated.x, _BLOCK), torch.split(self.validated.y, _BLOCK), strict=True):
             yield Batch(x, y, True)
 
     def some(self, rows: int) -> Batch:
+        """See `Feed.some`."""
         return Batch(self.train.x[:rows], self.train.y[:rows], True)
 
 
 @dataclass(frozen=True, eq=False)
 class LoadersFeed:
-    """Two loaders, each batch prepared as it comes."""
+    """Two loaders, whose batches all trials share.
+
+    Attributes:
+        train: gives the batches of an epoch.
+        validated: gives the same batches in every epoch.
+        prepare: puts a batch on the device, in the feed's precision.
+    """
 
     train: DataLoader[Any]
     validated: DataLoader[Any]
     prepare: Callable[[tuple[Tensor, Tensor]], Batch]
-    own_batches = True
 
     def batch(self, batch_size: int) -> int:
+        """See `Feed.batch`."""
         return 0
 
     def steps(self, batch_size: int) -> int:
+        """See `Feed.steps`."""
         return len(self.train)
 
     def epoch(self, keys: Tensor, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """See `Feed.epoch`."""
         return map(self.prepare, batches(self.train, epoch))
 
     def validation(self) -> Iterator[Batch]:
+        """See `Feed.validation`."""
         return map(self.prepare, batches(self.validated, 0))
 
     def some(self, rows: int) -> Batch:
+        """See `Feed.some`."""
         return self.prepare(next(batches(self.train, 0)))
 
 
 def batches(loader: DataLoader[Any], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of a loader, whose draws depend on the epoch alone."""
+    """The batches of a loader, whose draws depend on the epoch alone.
+
+    They are drawn from generators of our own, and from the loader's own one if it has one, which is seeded for the
+    epoch and left as it is after the last batch.
+
+    Raises:
+        DataError: a batch that is no pair of arrays or tensors.
+    """
     seed = seeding.derive("loader", epoch)
     randomness = Randomness(seed)
     if loader.generator is not None:
@@ -145,6 +165,15 @@ def batches(loader: DataLoader[Any], epoch: int) -> Iterator[tuple[Tensor, Tenso
 
 
 def tensor_of(what: str, value: Any) -> Tensor:
+    """A tensor or array as a tensor on the CPU, without a graph; it may share memory with the value.
+
+    Args:
+        what: what messages call it.
+        value: of one dimension or more.
+
+    Raises:
+        DataError: it has no numbers, or no dimension.
+    """
     try:
         found = value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value))
     except TypeError:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import UsageError, did_you_mean
+from hpo.errors import UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
 from hpo.space import Space
 from hpo.training.hyperparameters import METRICS
 from hpo.training.modules import settings
-from hpo.training.objective import DEVICES
+from hpo.training.objective import check_device
 from hpo.trial import Job
 from hpo.values import brief
 
@@ -42,8 +42,10 @@ class TorchObjective(Objective):
             global generators seeded for the trial.
         data: a pair (X, y) of arrays or tensors with a row for each example, split by us; ((X, y), (X_valid,
             y_valid)), split by you; two map-style Datasets of pairs (x, y), training and validation, whose items are
-            read once; or two DataLoaders, which keep their batches and order. Inputs of any shape: floats get the
-            precision of the module, whole numbers become int64. Targets: numbers of classes from 0, or numbers.
+            read once; or two DataLoaders, which keep their batches. Inputs of any shape: floats get the precision of
+            the module, whole numbers become int64. Targets: numbers of classes from 0, or numbers. A study is refused
+            under other data; of DataLoaders it knows the numbers of their batches and the first ones alone. What
+            they draw depends on the epoch alone: the generator that a loader was given is seeded anew for each.
         loss: "cross_entropy", "hinge" or "mse" of classes, for outputs (B, C); "mse", "mae" or "huber" of numbers,
             for outputs (B, 1) or (B,); or a function (outputs, targets) -> a scalar or the losses of the rows.
         metric: a metric of the shared objective by name, or a function (outputs, targets) -> a number, which is given
@@ -84,8 +86,7 @@ class TorchObjective(Objective):
             raise UsageError(f"build is a {found}, expected a function (params) -> a new torch.nn.Module")
         if not isinstance(validation, float) or not 0 < validation < 1:
             raise UsageError(f"validation is {brief(validation)}, expected a share of the rows, > 0 and < 1")
-        if device not in DEVICES:
-            raise UsageError(f"device is {brief(device)}: {did_you_mean(str(device), DEVICES)}")
+        check_device(device)
         self.build, self.loss, self.metric, self.device = build, loss, metric, device
         self._function = FunctionObjective(build)  # knows what it is called and where it stands
         self.name = self._function.name
@@ -184,24 +185,19 @@ class TorchObjective(Objective):
 
     def on_device(self, device: str) -> TorchObjective:
         """The same objective on "auto", "cpu", "cuda" or "mps"."""
-        if device not in DEVICES:
-            raise UsageError(f"device is {brief(device)}: {did_you_mean(str(device), DEVICES)}")
+        check_device(device)
         found = copy.copy(self)
         found.device = device
         found._forget()
         return found
 
     def numerics(self) -> str:
-        """The device of training; the precision is the modules' own."""
-        return self.torch_device.type
+        """The device of training; the precision is the modules' own, and company may show in the last bits."""
+        return f"{self.torch_device.type} (last bits depend on company)"
 
     def notices(self) -> Sequence[str]:
-        """What users should know about how their data were split, and about company."""
-        company = (
-            "trials of like modules train together, and their last bits may depend on their company: an interrupted "
-            "chunk is trained again whole"
-        )
-        return [*(f"data: {notice}" for notice in self.source_data.notices), company]
+        """What users should know about how their data were split."""
+        return [f"data: {notice}" for notice in self.source_data.notices]
 
 
 def _path(function: Callable[..., Any]) -> str:

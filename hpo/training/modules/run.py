@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -48,18 +47,14 @@ class ModuleRun(Run):
         self._keys = draws.trial_keys([seed]).to(self._parameters[0].device)  # (1,)
         self._dropout = layers_of(self.module)
         self._optimizer = make_optimizer(self._parameters, settings)
+        self._p = probabilities([[layer.p for layer in self._dropout]], self._parameters[0])
+        with global_draws(Randomness(seed)):
+            self._calls = calls_of(module, feed.some(settings.batch_size).x) if self._dropout else []
         self._randomness = Randomness(seed)  # what the module draws by itself
         self.epoch = 0
         self._history = History()
-        self._best: tuple[Step, Mapping[str, Tensor]] | None = None
+        self._last: Step | None = None
         self._ended = False
-
-    def best_module(self) -> nn.Module:
-        """The module after the best epoch with early stopping, else after the last, for evaluation."""
-        module = copy.deepcopy(self.module)
-        if self._best is not None:
-            module.load_state_dict(self._best[1])
-        return module.eval()
 
     def advance(self, target: int) -> Iterator[Step]:
         """Train on to epoch `target`, a step after every epoch; a non-finite loss ends it with value NaN.
@@ -77,15 +72,16 @@ class ModuleRun(Run):
             is_best = self._history.observe(self.settings, self.epoch, validation_loss)
             if self.settings.early_stopping:
                 step = self._best_so_far(step, is_best)
+            self._last = step
             self._ended = step.ended or math.isnan(step.value)
             yield step
 
     def _best_so_far(self, step: Step, is_best: bool) -> Step:
+        """The step of an epoch with early stopping: its value is that of the best epoch."""
         step = replace(step, ended=self._history.stopped)
-        if is_best or self._best is None:
-            self._best = step, copy.deepcopy(self.module.state_dict())
+        if is_best or self._last is None or math.isnan(step.value):
             return step
-        return step if math.isnan(step.value) else replace(step, value=self._best[0].value)
+        return replace(step, value=self._last.value)
 
     @own_mode()
     def _train_epoch(self) -> float:
@@ -115,11 +111,7 @@ class ModuleRun(Run):
 
     def _words(self) -> Iterator[list[Words]]:
         """For each step of the epoch, what dropout's masks are made of."""
-        if not self._dropout:
-            return
-        calls = calls_of(self.module, self._feed.some(self.settings.batch_size).x)
-        p = probabilities([[layer.p for layer in self._dropout]], self._parameters[0])
-        for words in words_of_steps(self._keys, self.epoch, calls, p):
+        for words in words_of_steps(self._keys, self.epoch, self._calls, self._p):
             yield [Words(*(part[0] for part in each)) for each in words]
 
     @own_mode()

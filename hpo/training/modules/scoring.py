@@ -19,6 +19,7 @@ from hpo.values import brief
 
 Function = Callable[..., Any]
 
+_TAKEN: Final = ("train_loss", "validation_loss", "step")  # "step": the steps that functions report at
 _EXAMPLE: Final = "np.unique(y, return_inverse=True)[1] numbers any labels"
 
 
@@ -40,9 +41,9 @@ class Scoring:
 
     @property
     def metric_name(self) -> str:
-        """What the metric is called in curves."""
+        """What the metric is called in curves; a function's own name, unless a column there has it already."""
         name = self.metric if isinstance(self.metric, str) else getattr(self.metric, "__name__", "metric").strip("<>")
-        return "metric" if name in ("train_loss", "validation_loss") else name
+        return "metric" if name in _TAKEN else name
 
     def targets(self, y: Tensor) -> Tensor:
         """Targets, checked and in the form that the task has them in.

@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
@@ -30,24 +31,58 @@ class IncomparableError(Exception):
     """A module with something that cannot be compared; the text says what."""
 
 
-def structure(module: nn.Module) -> Hashable:
+@dataclass(frozen=True)
+class Part:
+    """A module or submodule, but for the numbers in its tensors.
+
+    Attributes:
+        where: its name in the whole.
+        kind: its class.
+        tensors: of each own parameter and buffer its name, the name under which it was found first, its shape, its
+            type and whether it is trained.
+        attributes: all others by name.
+    """
+
+    where: str
+    kind: Hashable
+    tensors: tuple[tuple[str, str, tuple[int, ...], torch.dtype, bool], ...]
+    attributes: tuple[tuple[str, Hashable], ...]
+
+
+@dataclass(frozen=True)
+class Again:
+    """A submodule under a second name.
+
+    Attributes:
+        where: this one.
+        first: the one that it was found under before.
+    """
+
+    where: str
+    first: str
+
+
+Structure = tuple[Part | Again, ...]
+
+
+def structure(module: nn.Module) -> Structure:
     """Equal for modules that differ in the numbers of parameters and buffers, and in dropout's probability, alone.
 
     Raises:
         IncomparableError: whether it equals others cannot be told.
     """
     first: dict[int, str] = {}  # the name that each tensor and module was found under first
-    found: list[Hashable] = []
+    found: list[Part | Again] = []
     for name, each in module.named_modules(remove_duplicate=False):
         where = name or type(module).__name__
         if (known := first.setdefault(id(each), where)) != where:
-            found.append((where, known))
+            found.append(Again(where, known))
             continue
         if any(getattr(each, hook, None) for hook in _HOOKS if not isinstance(getattr(each, hook, None), bool)):
             raise IncomparableError(f"{where} has hooks")
         if isinstance(each, nn.RNNBase):
             raise IncomparableError(f"{where} is {type(each).__name__}, for which torch.vmap has no rule")
-        tensors = [
+        tensors = tuple(
             (
                 key,
                 first.setdefault(id(tensor), f"{where}.{key}"),
@@ -57,26 +92,35 @@ def structure(module: nn.Module) -> Hashable:
             )
             for key, tensor in (*each._parameters.items(), *each._buffers.items())
             if tensor is not None
-        ]
-        found.append((where, _Values(where).of(type(each)), tuple(tensors), _attributes(where, each)))
+        )
+        found.append(Part(where, _Values(where).of(type(each)), tensors, _attributes(where, each)))
     return tuple(found)
 
 
-def difference(first: Hashable, second: Hashable) -> str | None:
+def difference(first: Structure, second: Structure) -> str | None:
     """The attribute or class in which two structures differ; None if they do in tensors or submodules, too."""
-    pairs = list(zip(first, second, strict=False))  # type: ignore[call-overload]
-    if len(first) != len(second) or any(len(a) != len(b) or (len(a) > 2 and a[2] != b[2]) for a, b in pairs):  # type: ignore[arg-type]
+    if len(first) != len(second):
         return None
-    for a, b in pairs:
-        if a[:2] != b[:2]:
-            return f"the class of {a[0]}"
-        for mine, other in zip(a[3], b[3], strict=False):
-            if mine != other:
-                return f"{a[0]}.{mine[0]}"
-    return None
+    found = None
+    for one, other in zip(first, second, strict=True):
+        if one == other:
+            continue
+        if isinstance(one, Again) or isinstance(other, Again):
+            return None
+        if (one.where, one.tensors) != (other.where, other.tensors):
+            return None
+        found = found or _difference(one, other)
+    return found
 
 
-def _attributes(where: str, module: nn.Module) -> Hashable:
+def _difference(one: Part, other: Part) -> str:
+    if one.kind != other.kind:
+        return f"the class of {one.where}"
+    name, _ = min(set(one.attributes) ^ set(other.attributes), key=lambda attribute: attribute[0])
+    return f"{one.where}.{name}"
+
+
+def _attributes(where: str, module: nn.Module) -> tuple[tuple[str, Hashable], ...]:
     left = {key: value for key, value in vars(module).items() if key not in _HOOKS and key not in _TENSORS}
     if isinstance(module, Dropout):
         del left["p"]

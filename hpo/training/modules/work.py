@@ -17,7 +17,7 @@ from hpo.training.modules.dropout import layers_of
 from hpo.training.modules.member import Member
 from hpo.training.modules.stacked import Layout
 from hpo.training.population.paused import Paused
-from hpo.trial import Outcome
+from hpo.trial import Job, Outcome
 
 if TYPE_CHECKING:
     from hpo.training.modules.objective import TorchObjective
@@ -54,7 +54,7 @@ class Work:
 
     Attributes:
         candidates: those given.
-        members: by the trial's number; without those that train alone.
+        members: by the trial's number; without those that train alone or could not be built.
         stopped: set to leave at the next step.
     """
 
@@ -62,18 +62,18 @@ class Work:
         self.candidates = list(candidates)
         self.stopped = False
         self._objective = objective
-        for each in candidates:
-            if each.module is None:
-                each.module = objective.module(each.job)
-        fresh = {each.job.number: _member(each) for each in candidates}
-        if candidates[0].job.start == 0:
-            self.members = fresh
-        else:
-            self.members = {
-                each.job.number: paused.take((each.job.study, each.job.number, 0), _member(each)) for each in candidates
-            }
-            if any(member.last is None for member in self.members.values()):
-                self.members = fresh
+        self._failed: list[Event] = []  # outcomes of trials that could not be built
+        self.members = {each.job.number: _member(each) for each in candidates}
+        if candidates[0].job.start > 0:
+            kept = {job.number: paused.take((job.study, job.number, 0), self.members[job.number]) for job in self._jobs}
+            if all(member.last is not None for member in kept.values()):
+                self.members = kept
+            else:  # some may have come from a file
+                self.members = {each.job.number: _member(each) for each in candidates}
+
+    @property
+    def _jobs(self) -> list[Job]:
+        return [each.job for each in self.candidates]
 
     def run(self, tell: Callable[[Message], None]) -> None:
         """Train; in a thread.
@@ -85,24 +85,29 @@ class Work:
             outcomes = self._train(tell)
         except BaseException as error:  # handed to the thread that waits
             # the traceback would hold on to the tensors that there was no memory for
-            tell(Message(self, last=True, error=error.with_traceback(None) if out_of_memory(error) else error))
+            error = error.with_traceback(None) if out_of_memory(error) else error
+            tell(Message(self, self._failed, last=True, error=error))
             return
         tell(Message(self, outcomes, last=True))
 
     def _train(self, tell: Callable[[Message], None]) -> list[Event]:
         objective, begin = self._objective, time.perf_counter()
-        feed = objective.feed(precision(self.candidates[0].built))
-        same = agreeing(self.candidates, feed, objective.scoring)
-        strangers = [each for each, agrees in zip(self.candidates, same, strict=True) if not agrees]
+        built = self._built()
+        if not built or self.stopped:
+            return self._failed
+        first = built[0]
+        feed = objective.feed(precision(first.built))
+        same = agreeing(built, feed, objective.scoring)
+        strangers = [each for each, agrees in zip(built, same, strict=True) if not agrees]
         if strangers:
-            name = type(strangers[0].built).__name__
-            reason = f"{name} gives other outputs in company than by itself (it depends on more than its attributes)"
+            why = "it depends on more than its attributes"
+            reason = f"{first.name} gives other outputs in company than by itself ({why})"
             for each in strangers:
                 del self.members[each.job.number]
             tell(Message(self, strangers=strangers, reason=reason))
-        for each in self.candidates[1:]:
+        for each in built[1:]:
             each.module = None  # its numbers are the member's
-        jobs = {self.members[each.job.number]: each.job for each in self.candidates if each.job.number in self.members}
+        jobs = {self.members[job.number]: job for job in self._jobs if job.number in self.members}
         evaluations = {member: Evaluation(job, member.last) for member, job in jobs.items()}
         ended: dict[Member, Outcome] = {}
         for member, evaluation in evaluations.items():
@@ -110,7 +115,6 @@ class Work:
                 ended[member] = evaluation.end()
         going = [member for member in jobs if member not in ended]
         if going:
-            first = self.candidates[0]
             chunk = Chunk(going, first.built, feed, objective.scoring, first.traits.calls)
             while len(ended) < len(jobs):
                 steps = chunk.train_epoch(lambda: self.stopped)
@@ -118,7 +122,30 @@ class Work:
                     return []
                 spent, begin = time.perf_counter() - begin, time.perf_counter()
                 tell(Message(self, _record(steps, evaluations, ended, spent / len(going))))
-        return [(job, ended[member]) for member, job in jobs.items()]
+        return [*self._failed, *((job, ended[member]) for member, job in jobs.items())]
+
+    def _built(self) -> list[Candidate]:
+        """Build modules that were let go, and take their numbers over; those that can be built."""
+        built = []
+        for each in self.candidates:
+            number = each.job.number
+            try:
+                if self.stopped:
+                    return []
+                if each.module is None:
+                    each.module = self._objective.module(each.job)
+            except Exception as error:
+                if out_of_memory(error):
+                    raise
+                del self.members[number]
+                self._failed.append((each.job, Evaluation(each.job).fail(error)))
+                continue
+            member = self.members[number]
+            member.p = tuple(layer.p for layer in layers_of(each.module))
+            if member.last is None:
+                member.tensors = Layout(each.module).tensors(each.module)
+            built.append(each)
+        return built
 
 
 def _record(
@@ -141,7 +168,5 @@ def _record(
 
 
 def _member(candidate: Candidate) -> Member:
-    """The trial before its first epoch."""
-    module, job = candidate.built, candidate.job
-    p = tuple(layer.p for layer in layers_of(module))
-    return Member(candidate.settings, job.seed, job.epochs, p, Layout(module).tensors(module))
+    """The trial before its first epoch, without what is known when its module is built."""
+    return Member(candidate.settings, candidate.job.seed, candidate.job.epochs)

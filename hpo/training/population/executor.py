@@ -6,36 +6,29 @@ reached their target leave and those that came meanwhile join. Which trials shar
 
 from __future__ import annotations
 
-import queue
-import time
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 import torch
 
-from hpo.executors.base import Event, Executor
+from hpo.executors.base import Event
 from hpo.executors.ending import Evaluation, out_of_memory
-from hpo.executors.in_process import InProcessExecutor
 from hpo.objective import Objective
 from hpo.training.optimizers import unfused
 from hpo.training.population import machine
 from hpo.training.population.chunk import Chunk
 from hpo.training.population.inputs import InputsCache
 from hpo.training.population.member import Member, Shape, nbytes_of, shape_of
-from hpo.training.population.paused import Paused
 from hpo.training.population.schedule import Group, Pass
 from hpo.training.population.trials import TrainsMembers, TrialUnderWay
+from hpo.training.together import Together
 from hpo.trial import Job, Outcome, State
 
 GROUPS_AT_ONCE: Final = 2  # for each thread: enough for the next to be ready, few enough for trials to end soon
 
 
-class PopulationExecutor(Executor):
+class PopulationExecutor(Together[Pass, Member, Pass]):
     """Trains all its jobs together.
-
-    While it exists, torch uses one thread in this process: the executor's own threads share the cores.
 
     Args:
         objective: what the jobs train; it starts the runs of those that cannot be trained with others.
@@ -62,23 +55,15 @@ class PopulationExecutor(Executor):
         self._inputs = InputsCache(device)
         self.threads = machine.threads(device) if threads is None else threads
         self._chunk_bytes = machine.chunk_bytes(device, self.threads) if chunk_bytes is None else chunk_bytes
-        self._solo = InProcessExecutor(cast(Objective, objective))  # which asks for runs only
-        self._told: set[str] = set()  # why trials went there
-        self._paused: Paused[Member] = Paused(paused_bytes)
+        super().__init__(cast(Objective, objective), self.threads, paused_bytes, "hpo-population")  # asks for runs only
         self._trials: dict[Member, TrialUnderWay] = {}  # of the members that train
         self._groups: dict[Shape, Group] = {}
-        self._passes: list[Pass] = []  # in the threads
-        self._arrived: queue.SimpleQueue[Pass] = queue.SimpleQueue()
-        self._ready: list[Event] = []
         self._turn = 0
-        self._callers_threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        self._pool = ThreadPoolExecutor(self.threads, "hpo-population", torch.set_num_threads, (1,))
 
     @property
     def busy(self) -> bool:
         """Whether there are jobs."""
-        return bool(self._ready or self._trials or self._passes or self._solo.busy)
+        return bool(self._ready or self._trials or self._running or self._solo.busy)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
@@ -89,7 +74,11 @@ class PopulationExecutor(Executor):
                 self._ready.append((job, Evaluation(job).fail(error)))
                 continue
             if reasons := unfused(members[0].settings):
-                self._warn(reasons)
+                for reason in reasons:
+                    self._say(
+                        f"{reason} cannot be trained together with other trials: trials with it train one after "
+                        "another, on the CPU, which is slower"
+                    )
                 self._solo.submit([job])
                 continue
             members = [self._paused.take((job.study, job.number, fold), member) for fold, member in enumerate(members)]
@@ -103,37 +92,16 @@ class PopulationExecutor(Executor):
                 self._ready.append((job, outcome))
                 self._keep(trial, outcome)
 
-    def wait(self, timeout: float) -> list[Event]:
-        """See `Executor.wait`; returns as soon as an evaluation has ended."""
-        deadline = time.monotonic() + timeout
-        events, self._ready = self._ready, []
-        while not any(isinstance(event, Outcome) for _, event in events):
-            self._dispatch()
-            if self._solo.busy:
-                events += self._solo.wait(0.0)  # one step
-            elif not self._passes:
-                break
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            events += self._collect(left if self._passes and not self._solo.busy else 0.0)
-        events += self._collect(0.0)
-        self._dispatch()  # the threads go on while the caller stores
-        return events
-
     def cancel(self, jobs: Iterable[Job]) -> None:
         """See `Executor.cancel`; an epoch that nobody waits for any more ends at its next step."""
-        jobs = list(jobs)
-        dropped = {(job.study, job.evaluation) for job in jobs}
-        self._ready = [(job, event) for job, event in self._ready if (job.study, job.evaluation) not in dropped]
-        self._solo.cancel(jobs)
+        dropped = self._withdraw(jobs)
         for member in [m for m, t in self._trials.items() if (t.job.study, t.job.evaluation) in dropped]:
             del self._trials[member]
         self._regroup()
 
     def _regroup(self) -> None:
         """Let go of members that nobody waits for any more."""
-        for under_way in self._passes:
+        for under_way in self._running:
             under_way.stopped = not any(member in self._trials for member in under_way.members)
         for group in self._groups.values():
             chunks, group.chunks = group.chunks, []
@@ -141,19 +109,9 @@ class PopulationExecutor(Executor):
                 self._return(group, chunk, turn)
             group.loose = [member for member in group.loose if member in self._trials]
 
-    def release(self, study: int, keep: Callable[[int], bool]) -> None:
-        """See `Executor.release`."""
-        self._paused.release(study, keep)
-        self._solo.release(study, keep)
-
     def close(self) -> None:
-        """Stop the threads at their next step and give back everything."""
-        for under_way in self._passes:
-            under_way.stopped = True
-        self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._callers_threads)
-        self._paused.close()
-        self._solo.close()
+        """See `Together.close`."""
+        super().close()
         self._trials.clear()
         self._groups.clear()
 
@@ -170,7 +128,7 @@ class PopulationExecutor(Executor):
         after another, not all at the end: what was reached is kept when the run is stopped. A study of which
         nothing is under way does not wait for others.
         """
-        while (free := self.threads - len(self._passes)) > 0:
+        while (free := self.threads - len(self._running)) > 0:
             share = -(-len(self._trials) // self.threads)  # of a thread, so that all have work
             able = [group for group in self._groups.values() if group.may_start(min(group.limit, share))]
             if sum(group.begun for group in self._groups.values()) >= GROUPS_AT_ONCE * self.threads:
@@ -184,7 +142,7 @@ class PopulationExecutor(Executor):
             limit = min(group.limit, share)
             started = group.next(limit, limit if len(able) == 1 else group.limit)
             group.running += len(started.members)
-            self._passes.append(started)
+            self._running.append(started)
             self._pool.submit(self._work, started)
 
     def _studies(self, members: Iterable[Member]) -> set[int]:
@@ -201,19 +159,8 @@ class PopulationExecutor(Executor):
         trial = self._trials.get(member)
         return trial is not None and trial.is_over(member)
 
-    def _collect(self, timeout: float) -> list[Event]:
-        """Events of the passes that have ended, waiting for the first of them."""
-        events: list[Event] = []
-        try:
-            ended = self._arrived.get(timeout=timeout) if timeout > 0 else self._arrived.get_nowait()
-            while True:
-                events += self._end(ended)
-                ended = self._arrived.get_nowait()
-        except queue.Empty:
-            return events
-
-    def _end(self, ended: Pass) -> list[Event]:
-        self._passes.remove(ended)
+    def _receive(self, ended: Pass) -> list[Event]:
+        self._running.remove(ended)
         ended.group.running -= len(ended.members)
         self._turn += 1
         for member in ended.members:
@@ -273,13 +220,3 @@ class PopulationExecutor(Executor):
         self._trials = {member: trial for member, trial in self._trials.items() if trial not in trials}
         self._regroup()
         return [(trial.job, trial.evaluation.fail(error)) for trial in trials]
-
-    def _warn(self, reasons: list[str]) -> None:
-        for reason in reasons:
-            if reason not in self._told:
-                self._told.add(reason)
-                warnings.warn(
-                    f"{reason} cannot be trained together with other trials: trials with it train one after another, "
-                    "on the CPU, which is slower",
-                    stacklevel=2,
-                )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hpo.objective import Step
 from hpo.training import draws
 from hpo.training.data import Data
 from hpo.training.draws import padded
@@ -16,13 +15,14 @@ from hpo.training.model import SimpleNN
 from hpo.training.optimizers import OPTIMIZERS
 from hpo.training.population.inputs import BLOCK_ROWS
 from hpo.training.population.layout import Layout, layout_of
+from hpo.training.population.paused import Pausable
 from hpo.training.schedules import History
 
 Shape = tuple[int, ...]  # trials of one shape can train together
 
 
 @dataclass(eq=False)
-class Member:
+class Member(Pausable):
     """A trial, or one fold of it.
 
     Attributes:
@@ -32,8 +32,6 @@ class Member:
         epochs: the most that it may train: schedules depend on it.
         start: weights that it starts from; None: drawn ones.
         tensors: its parameters, its running statistics and its optimizer's slots; empty before it is in a chunk.
-        last: the step of its last epoch; None before the first.
-        history: of its validation losses.
         best: with early stopping, parameters and running statistics after the best epoch.
     """
 
@@ -42,15 +40,6 @@ class Member:
     data: Data
     epochs: int
     start: SimpleNN | None = None
-    tensors: tuple[Tensor, ...] = ()
-    last: Step | None = None
-    history: History = field(default_factory=History)
-    best: tuple[Tensor, ...] = ()
-
-    @property
-    def epoch(self) -> int:
-        """Epochs trained."""
-        return self.last.epoch if self.last is not None else 0
 
     @property
     def layout(self) -> Layout:

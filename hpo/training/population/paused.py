@@ -9,9 +9,9 @@ import tempfile
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,13 +23,26 @@ _MEMORY_SHARE = 8  # one part in so many of the machine's memory is for paused t
 _UNKNOWN_MEMORY = 4 * 2**30  # bytes, where the system does not say
 
 
-class Pausable(Protocol):
-    """A trial between two epochs, see `hpo.training.population.member.Member`."""
+@dataclass(eq=False, kw_only=True)
+class Pausable:
+    """A trial between two epochs.
 
-    tensors: tuple[Tensor, ...]
-    last: Step | None
-    history: History
-    best: tuple[Tensor, ...]
+    Attributes:
+        tensors: all that its training changes; which ones, its kind says.
+        last: the step of its last epoch; None before the first.
+        history: of its validation losses.
+        best: with early stopping, what is kept of the best epoch.
+    """
+
+    tensors: tuple[Tensor, ...] = ()
+    last: Step | None = None
+    history: History = field(default_factory=History)
+    best: tuple[Tensor, ...] = ()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs trained."""
+        return self.last.epoch if self.last is not None else 0
 
 
 M = TypeVar("M", bound=Pausable)

@@ -1,6 +1,7 @@
 """The executor of modules: whole chunks, halving, endings of all kinds."""
 
 import threading
+import warnings
 from contextlib import closing
 from dataclasses import replace
 
@@ -53,6 +54,27 @@ def test_modules_that_are_too_many_to_wait_are_built_again(small_chunks, monkeyp
     assert {n: outcome.curve for n, outcome in own.fused(found, some).items()} == {
         n: outcome.curve for n, outcome in expected.items()
     }
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_a_build_that_fails_when_it_is_its_turn_fails_its_trial_alone(small_chunks, monkeypatch, error):
+    calls = []
+
+    def build(params):
+        calls.append(params["trial"])
+        if params["trial"] in (1, 8) and calls.count(params["trial"]) > 1:
+            raise error("not again")
+        return own.linear(params)
+
+    monkeypatch.setattr(modules_executor, "_WAITING_BYTES", 0)
+    some = own.jobs([{"trial": number} for number in range(9)])  # the last one is a chunk of its own
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # short of memory to the last trial of a chunk, this one trains alone
+        outcomes = own.fused(own.objective(build), some, threads=2)
+    assert [number for number in range(9) if outcomes[number].state != State.DONE] == [1, 8]
+    assert all("not again" in outcomes[number].error for number in (1, 8))
+    for job in some[2:8]:
+        own.check_same(outcomes[job.number], own.alone(own.objective(own.linear), job))
 
 
 def test_batch_sizes_and_epochs_divide_trials():

@@ -305,7 +305,7 @@ def test_an_epoch_that_nobody_waits_for_is_stopped(make):
     endless = job(0, 9, params={"batch_size": 1, "depth": 6, "width": 512})
     executor.submit([endless])
     executor.wait(0.05)
-    [under_way] = executor._passes
+    [under_way] = executor._running
     executor.cancel([endless])
     assert under_way.stopped
     drain(executor, 0)
