@@ -32,7 +32,7 @@ from hpo.live_trial import LiveTrial
 from hpo.optuna_space import domain_of
 from hpo.space import Space
 from hpo.trial import Job
-from hpo.values import UNSET, brief, canonical
+from hpo.values import UNSET, brief
 
 _ABSENT = (
     "an objective under hpo has no trial.{name}: it can suggest, report, ask whether to prune and set user attributes; "
@@ -259,14 +259,11 @@ def _line(name: str, asked: BaseDistribution) -> str:
 
 
 class _Recorder(SuggestingTrial):
-    """Answers with the middle of every range, and asks to end after the first report."""
+    """Answers with the middle of every range."""
 
     def __init__(self, trial: LiveTrial) -> None:
         super().__init__({}, trial, None)
         self.domains: dict[str, Domain] = {}
-
-    def should_prune(self) -> bool:
-        return self._live.reports.last is not None
 
     def _suggest(self, name: str, asked: BaseDistribution) -> Any:
         domain = domain_of(asked)
@@ -296,10 +293,10 @@ def _record(objective: OptunaObjective) -> Space:
     except SpaceError:
         raise
     except Exception as error:
-        asked = canonical({name: domain.to_json() for name, domain in recorder.domains.items()})
+        asked = ", ".join(f'"{name}": {_text(domain)}' for name, domain in recorder.domains.items())
         raise SpaceError(
             f"the call of {objective.name!r} that should record its space failed with {type(error).__name__}: {error} "
-            f"(recorded: {brief(asked)}): declare the space, search(..., space={{...}})"
+            f"(until then it asked for {{{asked}}}): declare the space, search(..., space={{...}})"
         ) from error
     if not recorder.domains:
         raise SpaceError(f"objective {objective.name!r} suggested nothing when it was called: declare its space")

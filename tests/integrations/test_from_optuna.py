@@ -274,3 +274,18 @@ def test_what_is_no_objective_is_refused():
     for objective, message in ((generator, "is a generator"), (3, "expected a function"), (lambda: 0, "no argument")):
         with pytest.raises(UsageError, match=message):
             from_optuna(objective)
+
+
+def test_what_is_asked_for_after_a_report_is_recorded_too(tmp_path):
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        trial.report(1.0, 0)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+        return x + trial.suggest_float("y", 0, 1)
+
+    study = hpo.search(
+        hpo.from_optuna(objective), searcher="random", trials=2, direction="minimize", store=tmp_path / "hpo.db",
+        progress=False,
+    )  # fmt: skip
+    assert sorted(study.best_params) == ["x", "y"]

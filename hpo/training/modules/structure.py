@@ -8,9 +8,9 @@ import functools
 import hashlib
 import inspect
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +24,6 @@ _TENSORS: Final = ("_parameters", "_buffers", "_modules")
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.layout, enum.Enum)
 
 _KNOWN: Final = ("torch", "builtins", "hpo", "abc", "typing")  # packages whose classes no build changes
-_ABSENT: Final = object()
 
 
 class IncomparableError(Exception):
@@ -115,7 +114,7 @@ def difference(first: Structure, second: Structure) -> str | None:
 
 def _difference(one: Part, other: Part) -> str:
     if one.kind != other.kind:
-        return f"the class of {one.where}"
+        return f"the class of {one.where}, or what its methods refer to,"
     name, _ = min(set(one.attributes) ^ set(other.attributes), key=lambda attribute: attribute[0])
     return f"{one.where}.{name}"
 
@@ -211,7 +210,7 @@ class _Values:
 
 
 def _class_state(kind: type) -> Hashable:
-    """A user's class, with the plain values that it and its methods refer to, which `build` may have changed."""
+    """A user's class, with the values that it and its methods refer to, which `build` may have changed."""
     found: list[Hashable] = [id(kind)]
     for each in kind.__mro__:
         if each.__module__.partition(".")[0] in _KNOWN:
@@ -219,15 +218,55 @@ def _class_state(kind: type) -> Hashable:
         for key, value in vars(each).items():
             if isinstance(value, FunctionType):
                 found.append((key, _globals_of(value)))
-            elif isinstance(value, _PLAIN) and not key.startswith("__"):
-                found.append((key, type(value), repr(value)))
+            elif not key.startswith("__") and (state := _state(f"{each.__name__}.{key}", value)) is not None:
+                found.append((key, state))
     return "class", tuple(found)
 
 
-def _globals_of(function: FunctionType) -> Hashable:
-    """The plain values of its module that a function's code names."""
-    names = ((name, function.__globals__.get(name, _ABSENT)) for name in function.__code__.co_names)
-    return tuple((name, type(value), repr(value)) for name, value in names if isinstance(value, _PLAIN))
+def _globals_of(function: FunctionType, seen: frozenset[int] = frozenset()) -> Hashable:
+    """The values of its module that a function's code names, and those that functions which it names do."""
+    found: list[Hashable] = []
+    for name in dict.fromkeys(_names_of(function.__code__)):
+        value = function.__globals__.get(name, inspect)  # which is not looked into
+        if isinstance(value, FunctionType):
+            if id(value) not in seen and value.__module__.partition(".")[0] not in _KNOWN:
+                found.append((name, _globals_of(value, seen | {id(value)})))
+        elif (state := _state(f"the global {name}", value)) is not None:
+            found.append((name, state))
+    return tuple(found)
+
+
+def _names_of(code: CodeType) -> Iterator[str]:
+    """What a code names, and the functions made inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_of(constant)
+
+
+def _state(where: str, value: Any) -> Hashable | None:
+    """What of a value that code refers to by its name may be another after the next `build`; None: nothing.
+
+    Raises:
+        IncomparableError: that cannot be told.
+    """
+    if isinstance(value, (nn.Module, ModuleType, type, FunctionType, MethodType, functools.partial, property)):
+        return None  # of these what the name stands for counts, not what it holds
+    try:
+        if isinstance(value, _PLAIN) or not hasattr(value, "__dict__") or _is_compared(value):
+            return _Values(where).of(value)
+        return _Values(where).of(type(value)), _Values(where).of(vars(value))  # settings of a class of their own
+    except IncomparableError:
+        package = type(value).__module__.partition(".")[0]
+        if not _is_compared(value) and (package in _KNOWN or package in sys.stdlib_module_names):
+            return None  # a logger, a lock
+        raise
+
+
+def _is_compared(value: Any) -> bool:
+    """Whether its content is compared, of a kind that holds nothing else."""
+    kinds = (Mapping, tuple, list, set, frozenset, SimpleNamespace, Tensor, np.ndarray)
+    return isinstance(value, kinds) or dataclasses.is_dataclass(value)
 
 
 def _is_lasting(value: Any) -> bool:

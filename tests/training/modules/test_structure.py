@@ -161,7 +161,7 @@ def test_a_class_that_build_changes_is_not_taken_for_what_it_was():
 
     found = own.objective(build)
     some = own.jobs([{"factor": float(k), "learning_rate": 0.1} for k in (1, 2, 3)])
-    with pytest.warns(UserWarning, match=r"class of Global differs|train one after another"):
+    with pytest.warns(UserWarning, match=r"the class of Global, or what|train one after another"):
         outcomes = own.fused(found, some)
     for job in some:
         own.check_same(outcomes[job.number], own.alone(found, job))
@@ -188,3 +188,16 @@ def test_what_vmap_cannot_do_trains_alone_with_the_reason(layer, reason):
         outcomes = own.fused(found, some)
     for job in some:
         own.check_same(outcomes[job.number], own.alone(found, job), 0)
+
+
+def test_settings_of_a_module_that_build_changes_keep_trials_apart():
+    first, again, second = (structure(own.configured({"scale": scale})) for scale in (1.0, 1.0, 2.0))
+    assert first == again != second
+
+
+def test_trials_whose_build_changes_settings_of_a_module_train_as_by_themselves():
+    found, some = own.objective(own.configured), own.jobs([{"scale": scale} for scale in (1.0, -2.0, 1.0, 5.0)])
+    with pytest.warns(UserWarning, match=r"which is slower"):
+        outcomes = own.fused(found, some)
+    for job in some:
+        own.check_same(outcomes[job.number], own.alone(found, job))
