@@ -193,6 +193,7 @@ def globally(params):
     return random.random()
 
 
+@pytest.mark.ci
 def test_what_a_function_draws_from_global_generators_is_not_disturbed(two, tmp_path):
     objective = FunctionObjective(globally, direction="maximize")
     there = study(tmp_path / "there", objective, "random", SPACE, 32, Execution(cluster=two.client))
@@ -220,6 +221,7 @@ def whose(params):
     yield float(os.getpid())
 
 
+@pytest.mark.ci
 def test_a_worker_that_joins_gets_work(cluster):
     cluster.keep(1)
     executor = make_executor(Own(whose), Execution(cluster=cluster.client))
@@ -329,6 +331,7 @@ def endless(params):
         yield 1.0
 
 
+@pytest.mark.ci
 def test_cancelled_jobs_free_their_workers(two):
     executor = make_executor(FunctionObjective(endless), Execution(cluster=two.client))
     forever = jobs([{}] * 6, epochs=10**6)
@@ -341,6 +344,7 @@ def test_cancelled_jobs_free_their_workers(two):
     assert is_clean(two)
 
 
+@pytest.mark.ci
 def test_workers_forget_a_driver_that_has_gone_and_stop_what_it_began(two):
     with distributed.Client(two.address, set_as_default=False) as client:
         executor = make_executor(FunctionObjective(endless), Execution(cluster=client))
