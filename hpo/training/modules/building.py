@@ -38,12 +38,18 @@ def build_module(build: Callable[..., Any], job: Job, device: torch.device, inpu
         inputs: some, by which lazy layers find their sizes.
 
     Raises:
-        TypeError: what it returned is no module, or has nothing to train.
+        TypeError: what it returned is no module, has nothing to train, or trains parameters of a ScriptModule.
     """
     with global_draws(Randomness(job.seed)):
         module = build(copy.deepcopy(dict(job.params)))
         if not isinstance(module, nn.Module):
             raise TypeError(f"build returned {module!r:.60} ({type(module).__name__}), expected a torch.nn.Module")
+        scripted = [each for each in module.modules() if isinstance(each, torch.jit.ScriptModule)]
+        if any(weight.requires_grad for each in scripted for weight in each.parameters()):  # copies are no leaves
+            raise TypeError(
+                f"build returned {type(module).__name__} with parameters in a torch.jit.ScriptModule, expected a plain "
+                "torch.nn.Module: give the module itself, before torch.jit.script or torch.jit.trace"
+            )
         if any(isinstance(each, UninitializedParameter) for each in module.parameters()):
             with torch.no_grad():
                 module(inputs.to(precision(module)) if inputs.is_floating_point() else inputs.long())

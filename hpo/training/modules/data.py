@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from hpo import seeding
 from hpo.errors import DataError
@@ -20,6 +20,7 @@ from hpo.training.splitting import Splitter
 from hpo.values import brief
 
 _FORMS: Final = "(X, y), ((X, y), (X_valid, y_valid)), two Datasets or two DataLoaders"
+_NO_ROWS: Final = "there are no rows, expected one or more: look at where they are selected"
 
 
 class Source(Protocol):
@@ -58,6 +59,8 @@ def read(data: Any, share: float, seed: int) -> Source:
     """
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise DataError(f"data is {brief(data, 60)} ({type(data).__name__}), expected {_FORMS}")
+    for what, part in zip(("training", "validation"), data, strict=True):
+        _check_length(what, part)
     first, second = data
     if isinstance(first, DataLoader) and isinstance(second, DataLoader):
         return _Loaders(first, second)
@@ -65,7 +68,27 @@ def read(data: Any, share: float, seed: int) -> Source:
         return _Arrays(_items("training", first), _items("validation", second))
     if _is_pair(first) and _is_pair(second):
         return _Arrays(_rows("training data", *first), _rows("validation data", *second))
+    if isinstance(first, (Dataset, DataLoader)) or isinstance(second, (Dataset, DataLoader)):
+        raise DataError(
+            f"data is a pair of {type(first).__name__} and {type(second).__name__}, expected {_FORMS}; a Dataset has "
+            "__len__ and __getitem__, and torch.utils.data.random_split makes two of one"
+        )
     return _split(_rows("data", first, second), share, seed)
+
+
+def _check_length(what: str, part: Any) -> None:
+    """Refuse what can only be read from its beginning."""
+    name = type(part).__name__
+    if isinstance(part, IterableDataset):
+        raise DataError(
+            f"the {what} data are an IterableDataset ({name}), which has no length and items: wrap it in a DataLoader "
+            "that has a length, or give a map-style Dataset"
+        )
+    if isinstance(part, Iterator):
+        raise DataError(
+            f"data has a {name}, which has no length and items: put what it gives into arrays, or give a map-style "
+            "Dataset"
+        )
 
 
 def _is_pair(value: Any) -> bool:
@@ -80,7 +103,9 @@ def _is_dataset(value: Any) -> bool:
 
 def _rows(where: str, x: Any, y: Any) -> Rows:
     found = Rows(tensor_of(f"inputs of the {where}", x), tensor_of(f"targets of the {where}", y))
-    if len(found.x) != len(found.y) or len(found.x) < 1:
+    if not len(found.x) and not len(found.y):
+        raise DataError(f"the {where}: {_NO_ROWS}")
+    if len(found.x) != len(found.y):
         raise DataError(f"the {where}: {len(found.x)} inputs and {len(found.y)} targets, expected one for each row")
     if found.x.is_floating_point() and not found.x.isfinite().all():
         raise DataError(f"the {where}: inputs have missing or infinite values: fill or leave out these rows")
@@ -88,8 +113,8 @@ def _rows(where: str, x: Any, y: Any) -> Rows:
 
 
 def _items(what: str, dataset: Any) -> Rows:
-    if isinstance(dataset, IterableDataset):
-        raise DataError(f"the {what} data are an IterableDataset, expected a Dataset with length and items")
+    if len(dataset) < 1:
+        raise DataError(f"the {what} data: {_NO_ROWS}")
     xs, ys = [], []
     with global_draws(Randomness(seeding.derive("items", what))):
         for place in range(len(dataset)):
@@ -98,12 +123,22 @@ def _items(what: str, dataset: Any) -> Rows:
                 raise DataError(
                     f"item {place} of the {what} data is {brief(item, 60)} ({type(item).__name__}), expected (x, y)"
                 )
-            xs.append(torch.as_tensor(item[0]))
-            ys.append(torch.as_tensor(item[1]))
+            xs.append(_part(f"x of item {place} of the {what} data", item[0]))
+            ys.append(_part(f"y of item {place} of the {what} data", item[1]))
     try:
         return _rows(f"{what} data", torch.stack(xs), torch.stack(ys))
     except RuntimeError as error:
         raise DataError(f"the items of the {what} data cannot be put together: {error}") from None
+
+
+def _part(what: str, value: Any) -> Tensor:
+    """Of an item: an array or a number."""
+    if isinstance(value, np.ndarray):
+        value = np.require(value, requirements=["C", "W"])  # see `tensor_of`
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{what} is {brief(value, 60)} ({type(value).__name__}), expected numbers: {error}") from None
 
 
 def _split(rows: Rows, share: float, seed: int) -> _Arrays:

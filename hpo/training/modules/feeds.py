@@ -172,16 +172,33 @@ def tensor_of(what: str, value: Any) -> Tensor:
         value: of one dimension or more.
 
     Raises:
-        DataError: it has no numbers, or no dimension.
+        DataError: it has no real numbers, or no dimension, or is sparse.
     """
-    try:
-        found = value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value))
-    except TypeError:
-        kind = getattr(np.asarray(value), "dtype", type(value).__name__)
+    found = value if isinstance(value, Tensor) else _array(what, value)
+    if found.layout != torch.strided:
+        raise DataError(f"{what} are sparse ({found.layout}), expected a dense tensor: call .to_dense()")
+    if found.is_complex():
         raise DataError(
-            f"{what} are of type {kind}, expected numbers; for names of classes give "
-            "np.unique(y, return_inverse=True)[1]"
-        ) from None
+            f"{what} are complex ({found.dtype}), expected real numbers: give real and imaginary parts as columns"
+        )
     if found.dim() == 0:
         raise DataError(f"{what} are a single number, expected an array with a row for each")
     return found.detach().cpu()
+
+
+def _array(what: str, value: Any) -> Tensor:
+    if hasattr(value, "todense"):  # SciPy's
+        raise DataError(f"{what} are sparse ({type(value).__name__}), expected a dense array: call .toarray()")
+    try:
+        array = np.require(value, requirements=["C", "W", "E"])  # torch warns of memory that is not writable
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"{what} ({type(value).__name__}) make no array: {error}; expected numbers, in rows of the same shape"
+        ) from None
+    try:
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except TypeError:
+        raise DataError(
+            f"{what} are of type {array.dtype}, expected numbers; for names of classes give "
+            "np.unique(y, return_inverse=True)[1]"
+        ) from None

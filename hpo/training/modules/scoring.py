@@ -150,7 +150,7 @@ def scoring_of(loss: Any, metric: Any, targets: Tensor) -> Scoring:
         targets: all of them, or some.
 
     Raises:
-        UsageError: an unknown name, or two that are of different tasks.
+        UsageError: an unknown name, two that are of different tasks, or a metric of classes where targets are floats.
         DataError: targets that are not of the task.
     """
     task = None
@@ -166,9 +166,19 @@ def scoring_of(loss: Any, metric: Any, targets: Tensor) -> Scoring:
             raise UsageError(f"loss is {brief(loss)}: {did_you_mean(str(loss), known_losses)}, or give a function")
         if task is not None and task not in of:
             others = ", ".join(map(repr, LOSS_NAMES[task]))
-            raise UsageError(f"loss is {loss!r}, but metric {metric!r} is for a {task}: expected one of {others}")
+            raise UsageError(
+                f"loss is {loss!r}, but metric {metric!r} is for a {task}: expected one of {others}, or for the loss a "
+                f"metric of {', '.join(map(repr, METRIC_NAMES[of[0]]))}"
+            )
         if task is None:
             task = of[0] if len(of) == 1 else "regression" if targets.is_floating_point() else "classification"
+    if task == "classification" and targets.is_floating_point() and (callable(loss) or "regression" in of):
+        said = "the loss is a function of yours" if callable(loss) else f"loss {loss!r} is for numbers"
+        fitting = ", ".join(map(repr, METRIC_NAMES["regression"]))
+        raise UsageError(
+            f"metric {metric!r} needs classes, but {said} and targets are {targets.dtype}: give as metric one of "
+            f"{fitting} or a function, or targets that are integers from 0"
+        )
     found = Scoring(task, loss, metric)
     checked = found.targets(targets)
     return Scoring(task, loss, metric, int(checked.max()) + 1) if task == "classification" else found

@@ -2,8 +2,10 @@
 
 import numpy as np
 import own_modules as own
+import pandas
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
@@ -22,6 +24,15 @@ def datasets():
 
 def loaders(**how):
     return tuple(DataLoader(part, batch_size=16, **how) for part in datasets())
+
+
+@pytest.fixture
+def warn_always():
+    """Torch repeats its warnings, which are errors here."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(before)
 
 
 def curves(found, some):
@@ -104,7 +115,22 @@ class Stream(IterableDataset):
         return iter([])
 
 
+class Complete(IterableDataset):
+    def __iter__(self):
+        return iter([])
+
+    def __len__(self):
+        return 1
+
+
+class Texts(TensorDataset):
+    def __getitem__(self, place):
+        return "a", 1
+
+
 X, Y = own.table()
+ROWS = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+KINDS = r"expected \(X, y\), .* two Datasets or two DataLoaders"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +145,23 @@ X, Y = own.table()
         ((np.where(X > 2, np.nan, X), Y), "missing or infinite values"),
         (((X, Y), (X[:, :3], Y)), r"training data have shape \(5,\), those of the validation data \(3,\)"),
         (((X, Y), (X, Y[:, None])), "expected the same but for the number of rows"),
-        ((Stream(), Stream()), "expected"),
+        ((Stream(), Stream()), r"training data are an IterableDataset \(Stream\).*: wrap it in a DataLoader"),
+        ((ROWS, Complete()), "validation data are an IterableDataset.* or give a map-style Dataset"),
+        ((iter([X]), iter([Y])), "data has a list_iterator, which has no length and items"),
+        ((ROWS, None), f"data is a pair of TensorDataset and NoneType, {KINDS}; .*random_split"),
+        ((DataLoader(ROWS), None), f"a pair of DataLoader and NoneType, {KINDS}"),
+        ((ROWS, DataLoader(ROWS)), f"a pair of TensorDataset and DataLoader, {KINDS}"),
+        ((ROWS, (X, Y)), f"a pair of TensorDataset and tuple, {KINDS}"),
+        (([[1.0, 2.0], [3.0]], [0, 1]), r"inputs of the data \(list\) make no array: .* rows of the same shape"),
+        ((torch.from_numpy(X).to_sparse(), Y), r"inputs of the data are sparse .*: call \.to_dense\(\)"),
+        ((X, torch.from_numpy(Y).to_sparse()), r"targets of the data are sparse .*: call \.to_dense\(\)"),
+        ((csr_matrix(X), Y), r"inputs of the data are sparse \(csr_matrix\).*: call \.toarray\(\)"),
+        ((X + 0j, Y), r"inputs of the data are complex \(torch\.complex128\), expected real numbers"),
+        ((torch.from_numpy(X), torch.from_numpy(Y + 0j)), "targets of the data are complex"),
+        ((X[:0], Y[:0]), "the data: there are no rows, expected one or more"),
+        (((X, Y), (X[:0], Y[:0])), "the validation data: there are no rows"),
+        ((TensorDataset(torch.zeros(0, 5)), ROWS), "the training data: there are no rows"),
+        ((Texts(torch.zeros(1)), ROWS), r"x of item 0 of the training data is 'a' \(str\), expected numbers"),
         ((DataLoader(Stream()), DataLoader(Stream())), "has no length"),
         (({0: 1}, {0: 1}), "expected"),
     ],
@@ -144,6 +186,61 @@ def test_data_in_no_such_form_are_refused(data, message):
 def test_arguments_that_cannot_be_are_refused(given, message):
     with pytest.raises(UsageError, match=message):
         own.TorchObjective(own.linear, own.table(), **given)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("mse", "metric 'accuracy' needs classes, but loss 'mse' is for numbers .* one of 'rmse', 'mae', 'r2'"),
+        (nn.MSELoss(), "metric 'accuracy' needs classes, but the loss is a function .* one of 'rmse', 'mae', 'r2'"),
+        ("huber", "metric 'accuracy' is for a classification.* for the loss a metric of 'rmse', 'mae', 'r2'"),
+    ],
+)
+def test_a_loss_of_numbers_asks_for_a_metric_of_numbers(loss, message):
+    with pytest.raises(UsageError, match=message):
+        own.TorchObjective(own.linear, (X, X[:, 0]), loss=loss)
+
+
+def frozen(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+class Views(TensorDataset):
+    def __getitem__(self, place):
+        return frozen(X[place]), int(Y[place])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (pandas.DataFrame(X), pandas.Series(Y)),
+        (frozen(X), frozen(Y)),
+        (X.astype(X.dtype.newbyteorder()), Y),
+        (X[:, ::-1].copy()[:, ::-1], Y),
+    ],
+    ids=["pandas", "read-only", "byte order", "strides"],
+)
+def test_arrays_that_torch_cannot_share_are_copied_without_a_warning(data, warn_always):
+    assert own.objective(own.linear, data).describe() == own.objective(own.linear, (X, Y)).describe()
+
+
+def test_read_only_items_are_copied_without_a_warning(warn_always):
+    views = Views(torch.from_numpy(X))
+    found = own.objective(own.linear, (views, views)).describe()
+    assert found == own.objective(own.linear, (ROWS, ROWS)).describe()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_trial_of_a_scripted_module_is_told_to_give_the_module_itself():
+    job = own.jobs([{}])[0]
+    for build in (torch.jit.script, lambda module: nn.Sequential(torch.jit.script(module))):
+        found = own.objective(lambda params, build=build: build(own.linear({})))
+        with pytest.raises(TypeError, match=r"ScriptModule.*: give the module itself, before torch\.jit\.script"):
+            found.module(job)
+    given = nn.Sequential(torch.jit.script(nn.Linear(5, 5).requires_grad_(False)), nn.Linear(5, 3))
+    assert own.objective(lambda params: given).module(job)[0].original_name == "Linear"  # nothing in it is trained
 
 
 def test_a_module_instead_of_a_function_is_refused():
