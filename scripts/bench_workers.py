@@ -17,7 +17,6 @@ import collections
 import ctypes
 import functools
 import os
-import random
 import signal
 import sys
 import tempfile
@@ -25,6 +24,8 @@ import threading
 import time
 import warnings
 from pathlib import Path
+
+import numpy as np
 
 from hpo import Choice, Float, FunctionObjective, search
 from hpo.execution import DEFAULT, Execution
@@ -41,16 +42,15 @@ MEMORY = 256 << 20  # bytes
 
 
 def reporting(p, trial):
-    chance = random.Random(trial.seed)
     for step in range(3):
-        trial.report(p["x"] + chance.random() / (step + 1), step)
+        trial.report(p["x"] + trial.seed % 997 / (step + 1), step)
         time.sleep(float(os.environ.get(PAUSE, "0")))
 
 
 def yielding(p, seed):
-    chance, value = random.Random(seed), p["y"]
+    value = p["y"]
     while True:
-        value = 0.9 * value + 0.01 * chance.random()
+        value = 0.9 * value + seed % 997
         time.sleep(float(os.environ.get(PAUSE, "0")))
         yield value
 
@@ -103,11 +103,11 @@ class Killer(threading.Thread):
         self.kills, self.killed = kills, 0
 
     def run(self) -> None:
-        chance = random.Random(0)
+        chance = np.random.default_rng(0)
         while self.killed < self.kills:
-            time.sleep(chance.expovariate(3.0))
+            time.sleep(chance.exponential(1 / 3))
             workers = list(getattr(executors[-1], "_workers", ())) if executors else []
-            if workers and (victim := chance.choice(workers))._process.returncode is None:
+            if workers and (victim := workers[chance.integers(len(workers))])._process.returncode is None:
                 os.kill(victim.pid, signal.SIGKILL)
                 self.killed += 1
 

@@ -135,6 +135,7 @@ def test_killed_at_every_edge_of_every_transaction(attempts, searcher, edges):
         assert content(path) == expected, f"killed {edge} of transaction {n}"
 
 
+@pytest.mark.ci
 def test_killed_again_and_again_after_one_step_forward(attempts, searcher):
     """The first two transactions of an attempt find the study; then each attempt records one thing and dies."""
     answer, expected = attempts.steady(searcher)

@@ -169,7 +169,7 @@ def test_what_cannot_be_searched_is_refused_before_any_fit() -> None:
     refused(UsageError, "gives no split", cv=[])
 
 
-@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(2, marks=pytest.mark.ci)])
 def test_a_seed_determines_everything_in_any_number_of_processes(n_jobs: int | None) -> None:
     def run(seed: int, n_jobs: int | None) -> Any:
         model = SGDClassifier(max_iter=5, tol=None)  # draws from NumPy's global generator

@@ -347,6 +347,7 @@ def test_different_spaces_are_unequal() -> None:
     assert Space({"a": 1, "b": 1}) != Space({"b": 1, "a": 1})  # the order is part of the space
 
 
+@pytest.mark.ci
 def test_a_million_options_and_ten_thousand_names_are_usable() -> None:
     options = Space({"a": list(range(10**6))})
     assert options.size == 10**6

@@ -44,7 +44,12 @@ def outputs(study):
 
 @pytest.mark.parametrize(
     ("numbers", "code"),
-    [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGHUP], 143), ([signal.SIGKILL], -9)],
+    [
+        ([signal.SIGINT], 130),
+        ([signal.SIGTERM], 143),
+        pytest.param([signal.SIGHUP], 143, marks=pytest.mark.ci),
+        ([signal.SIGKILL], -9),
+    ],
     ids=lambda value: "+".join(n.name for n in value) if isinstance(value, list) else None,
 )
 def test_a_stopped_run_goes_on_as_if_undisturbed(start, call, home, undisturbed, numbers, code):
@@ -117,6 +122,7 @@ def test_output_that_cannot_be_written_is_an_error_in_one_line(call):
     assert found.err.splitlines() == ["hpo: the output cannot be written: No space left on device"]
 
 
+@pytest.mark.ci
 def test_a_run_whose_progress_nobody_reads_goes_on(home):
     command = f"'{sys.executable}' -m hpo {' '.join(TPE[:5])} 6 --searcher random --json"
     for redirection in ("2>&-", "2> >(head -c 1 >/dev/null)"):

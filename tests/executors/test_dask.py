@@ -161,6 +161,7 @@ def is_clean(cluster, seconds=10):
     return False
 
 
+MODULES = Space({"learning_rate": Float(0.001, 0.3, log=True), "hidden": [4, 6]})
 NETWORK = Space({"width": Int(4, 12), "depth": Int(1, 2), "learning_rate": Float(0.001, 0.3, log=True)})
 
 
@@ -168,14 +169,9 @@ NETWORK = Space({"width": Int(4, 12), "depth": Int(1, 2), "learning_rate": Float
     ("objective", "searcher", "space", "trials"),
     [
         (FunctionObjective(bowl, direction="maximize"), "random", SPACE, 24),
-        (FunctionObjective(climb, direction="maximize"), "halving", SPACE, 14),
+        pytest.param(FunctionObjective(climb, direction="maximize"), "halving", SPACE, 14, marks=pytest.mark.ci),
         (SimpleNNObjective(), "halving", NETWORK, 6),
-        (
-            own.objective(own.linear),
-            "halving",
-            Space({"learning_rate": Float(0.001, 0.3, log=True), "hidden": [4, 6]}),
-            6,
-        ),
+        pytest.param(own.objective(own.linear), "halving", MODULES, 6, marks=pytest.mark.ci),
     ],
     ids=["function", "generator", "network", "modules"],
 )

@@ -109,6 +109,7 @@ def test_stopped_trials_end_and_the_others_go_on(make):
     assert results(make(threads=2), together) == alone
 
 
+@pytest.mark.ci
 def test_helpers_promote_and_stop_as_one_process_does(make):
     whole = rounds(make(), TRIALS, (EPOCHS,))
     executor = ParallelExecutor(Small(), threads=2, start_seconds=0.0)

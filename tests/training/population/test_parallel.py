@@ -133,6 +133,7 @@ def test_released_trials_are_forgotten_everywhere(crew, alone):
         assert (state, value) == alone[number][:2]
 
 
+@pytest.mark.ci
 def test_a_helper_that_is_killed_costs_time_and_no_result(make, alone):
     executor = make()
     executor.cancel(with_helpers(executor, 2))
