@@ -242,9 +242,8 @@ def trained(seed: int, updates: int, shuffle: bool = False) -> float:
     return float(np.exp(log_probabilities(learner, BEST)[0]))
 
 
-@pytest.mark.parametrize(
-    ("seeds", "least"), [pytest.param(5, 4, marks=pytest.mark.ci), pytest.param(20, 19, marks=pytest.mark.slow)]
-)
+@pytest.mark.ci
+@pytest.mark.parametrize(("seeds", "least"), [(5, 4), pytest.param(20, 19, marks=pytest.mark.slow)])
 def test_nearly_all_seeds_find_the_best_of_256_interacting_descriptions(seeds: int, least: int) -> None:
     everything = np.array(list(itertools.product(range(4), repeat=4)))
     assert (everything[chain(everything) == 4] == BEST).all()
