@@ -198,7 +198,7 @@ def cost(trials: int) -> bool:
     executor.close()
     print(f"a worker starts and ends its first trial in {sorted(starts)[2]:.2f} s")
     print(
-        f"{trials} trials of nothing: {1e3 * seconds / trials:.2f} ms each, driver's own {1e3 * driver / trials:.2f} ms"
+        f"{trials} trials of nothing: {1e3 * seconds / trials:.2f} ms each, {1e3 * driver / trials:.2f} of it the executor's"
     )
     return driver / trials < 1e-3
 
