@@ -197,9 +197,8 @@ def cost(trials: int) -> bool:
     seconds, driver = time.perf_counter() - begin, time.process_time() - spent
     executor.close()
     print(f"a worker starts and ends its first trial in {sorted(starts)[2]:.2f} s")
-    print(
-        f"{trials} trials of nothing: {1e3 * seconds / trials:.2f} ms each, {1e3 * driver / trials:.2f} of it the executor's"
-    )
+    wall, own = 1e3 * seconds / trials, 1e3 * driver / trials
+    print(f"{trials} trials of nothing: {wall:.2f} ms each, {own:.2f} of it the executor's")
     return driver / trials < 1e-3
 
 
