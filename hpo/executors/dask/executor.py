@@ -177,7 +177,11 @@ class DaskExecutor(Executor):
             homes.setdefault(self._homes.pop((job.study, job.number), None), []).append(job)
         if self._objective.joins or len(homes) == 1:
             return list(homes.items())
-        return [(max(homes, key=lambda home: 0 if home is None else len(homes[home])), list(jobs))]
+        most = max(homes, key=lambda home: 0 if home is None else len(homes[home]))
+        for home, elsewhere in homes.items():
+            if home is not None and home is not most:  # trained again at `most`
+                home.forgotten += [(job.study, job.number) for job in elsewhere]
+        return [(most, list(jobs))]
 
     def _has_waiting(self) -> bool:
         return bool(self._waiting) or any(worker.waiting for worker in self._ready.values())
