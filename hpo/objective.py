@@ -107,10 +107,11 @@ class Objective(ABC):
 
     def check_execution(self, execution: Execution) -> None:
         """Raise UsageError for a way of running that this objective's trials cannot be run in."""
-        if execution.isolated:
+        given = [name for name in ("workers", "fresh", "trial_timeout", "trial_memory") if getattr(execution, name)]
+        if given:
             raise UsageError(
-                f"objective {self.name!r} runs in this process: workers, fresh, trial_timeout and trial_memory are for "
-                "functions; leave them out"
+                f"objective {self.name!r} runs in this process: settings such as {', '.join(given)} are for functions; "
+                "leave them out"
             )
 
     def executor(self, execution: Execution = DEFAULT) -> "Executor":

@@ -159,7 +159,8 @@ def _bytes(name: str, memory: int | str | None) -> int | None:
         value = float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " ")
     if not MIN_MEMORY <= value < 2**63:
         raise UsageError(
-            f"{name} is {brief(memory)}, expected at least {MIN_MEMORY} bytes, or a text like '512MiB', '2GiB', '2GB'"
+            f"{name} is {brief(memory)}, expected at least {MIN_MEMORY >> 20}MiB: bytes, or a text like '512MiB', "
+            "'2GiB', '2GB'"
         )
     return int(value)
 
