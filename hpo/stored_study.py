@@ -14,7 +14,7 @@ from hpo.store import Store, default_path
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.text import command, headline
-from hpo.trial import State, Trial
+from hpo.trial import Evaluation, State, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +97,14 @@ class StoredStudy:
         """
         return self._store.log(self._id, self.trial(number).number)
 
+    def summaries(self) -> list[Trial]:
+        """All trials by number, without curve, error and info: quick to read."""
+        return self._store.summaries(self._id)
+
+    def evaluations(self) -> list[Evaluation]:
+        """All evaluations in the order asked, without curves: halving gives a trial several."""
+        return self._store.evaluations(self._id)
+
     def page(self, first: int, count: int) -> list[Trial]:
         """Up to `count` trials from number `first` on."""
         return self._store.trials(self._id, first, count)
@@ -173,7 +181,7 @@ class StoredStudy:
         """How many trials overfit, lost units or gradients, or diverged, and where in the space they did."""
         from hpo.comparison.health import summarize
 
-        return summarize(self._store.summaries(self._id), self.spec.direction)
+        return summarize(self.summaries(), self.spec.direction)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a trial: number, state, value, epochs, seconds, then the hyperparameters (missing where inactive)."""

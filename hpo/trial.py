@@ -129,6 +129,35 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """One evaluation as it is stored, without its curve.
+
+    Attributes:
+        id: number of the evaluation within the study, dense from 0 in the order asked.
+        number: the trial.
+        start: epochs the trial had been trained before.
+        target: epoch it was to reach.
+        epochs: epoch reached.
+        charged: epochs newly trained, counted against the budget.
+        state: RUNNING, DONE, FAILED or CANCELLED.
+        value: what is optimised, in the user's own direction; None if there is none.
+        seconds: spent on it.
+        info: why the searcher proposed it.
+    """
+
+    id: int
+    number: int
+    start: int
+    target: int
+    epochs: int
+    charged: int
+    state: State
+    value: float | None
+    seconds: float
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Trial:
     """A configuration and all that came of it.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from hpo.errors import NotFoundError, did_you_mean
 from hpo.store import codec
 from hpo.store.database import Database, Row
-from hpo.trial import Job, Outcome, Proposal, State, Trial
+from hpo.trial import Evaluation, Job, Outcome, Proposal, State, Trial
 
 # Trials with a value to compare, those that are trained further included; the condition of index trials_by_value.
 _RANKED = "trials INDEXED BY trials_by_value WHERE study = ? AND value_kind = 'finite' AND state <> 'failed'"
@@ -260,6 +260,29 @@ class Reader:
         )
         health = {row["number"]: row["health"] for row in rows}  # the latest counts
         return [replace(trial, health=codec.load_floats(health.get(trial.number, "{}"))) for trial in trials]
+
+    def evaluations(self, study: int) -> list[Evaluation]:
+        """All evaluations in the order asked, without curves."""
+        rows = self.db.stream(
+            "SELECT id, number, start, target, epochs, charged, state, value, value_kind, seconds, info"
+            " FROM evaluations WHERE study = ? ORDER BY id",
+            (study,),
+        )
+        return [
+            Evaluation(
+                row["id"],
+                row["number"],
+                row["start"],
+                row["target"],
+                row["epochs"],
+                row["charged"],
+                State(row["state"]),
+                codec.join(row["value"], row["value_kind"]),
+                row["seconds"],
+                codec.load(row["info"]),
+            )
+            for row in rows
+        ]
 
     def log(self, study: int, number: int) -> str:
         """What a trial printed, its evaluations one after another; empty where nothing was caught."""

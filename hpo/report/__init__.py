@@ -1,0 +1,1 @@
+"""Reports: figures as data and as drawings, and the page that shows them."""

@@ -1,0 +1,57 @@
+"""What a report consists of: figures, each of which is data, words and perhaps a drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from hpo.text import printable
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+MAX_POINTS: Final = 2_000  # of a scatter; more are thinned, and the caption says so
+MAX_LINES: Final = 300  # of a figure with a line a trial
+
+
+@dataclass(frozen=True)
+class Table:
+    """A figure's data, for the terminal and for those who cannot see the drawing.
+
+    Attributes:
+        head: names of the columns.
+        rows: cells: text, numbers or None.
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One part of a report.
+
+    Attributes:
+        key: its name: `study.plot(key)`, and the anchor in the page.
+        title: a few words, plain text.
+        caption: how to read it, and what was left out; plain text in sentences.
+        table: what it shows.
+        draw: the drawing, made when it is asked for; None: the table says it all.
+    """
+
+    key: str
+    title: str
+    caption: str
+    table: Table
+    draw: Callable[[], go.Figure] | None = None
+
+
+def label(text: object, length: int = 60) -> str:
+    """Foreign text for plotly, which would take `<b>` or `<a href>` in it for markup.
+
+    One line of at most `length` characters.
+    """
+    shown = printable(text).replace("\n", "\\n").replace("\t", "\\t")
+    shown = shown if len(shown) <= length else f"{shown[: length - 1]}…"
+    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
