@@ -1,4 +1,4 @@
-"""The figures of a comparison, by key in the order of a report: each has a module of its name with `figure(analysis)`."""
+"""The figures of a comparison, by key in the order of a report; each has a module with `figures(analysis)`."""
 
 from __future__ import annotations
 
