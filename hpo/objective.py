@@ -167,6 +167,10 @@ class Objective(ABC):
         """
         return None
 
+    def test_all(self, jobs: Sequence[Job]) -> list[TestScore | None]:
+        """`test` of each job."""
+        return [self.test(job) for job in jobs]
+
     def model_file(
         self, job: Job, *, study: str, scores: Mapping[str, Any] | None, everything: bool = False
     ) -> bytes | None:

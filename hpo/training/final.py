@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from hpo.objective import Step
 from hpo.torch_mode import own_mode
 from hpo.training.data import Data
 from hpo.training.hyperparameters import Settings
 from hpo.training.model import SimpleNN
 from hpo.training.population.machine import choose_device
-from hpo.training.population.member import Member, member_of
-from hpo.training.population.retrain import retrain
+from hpo.training.population.member import member_of
+from hpo.training.population.retrain import retrain, retrain_all
 from hpo.training.preparation import Transform
 from hpo.trial import Job
 
@@ -70,28 +72,46 @@ def train_final(objective: SimpleNNObjective, job: Job, everything: bool = False
     Returns:
         None if training diverges.
     """
+    if objective.folds == 1 and not everything:
+        return train_finals(objective, [job])[0]
     metric, device = objective.scoring(), choose_device(objective.device)
-
-    def trained(member: Member, epochs: int) -> bool:
-        return all(math.isfinite(step.value) for step in retrain(member, epochs, metric, device))
-
     settings, dataset = objective.settings(job.params), objective.dataset
-    members = objective.members(job)
-    rows: int | str = "all" if everything else "holdout" if objective.folds == 1 else "development"
-    if rows == "holdout":
-        [member] = members
-        if not trained(member, job.target):
-            return None
-        return FinalModel(member.model(), settings, dataset.transform(settings.preparation), member.data, member.epoch)
+    rows = "all" if everything else "development"
     epochs = job.target
     if settings.early_stopping:
-        if not all(trained(member, epochs) for member in members):
+        members = objective.members(job)
+        if not all(map(_converged, retrain_all(dict.fromkeys(members, epochs), metric, device))):
             return None
         epochs = max(1, round(sum(member.history.best_epoch for member in members) / len(members)))
     data = dataset.prepared(settings.preparation, rows)
     member = member_of(
         replace(settings, early_stopping=False), data, job.seed, job.epochs, objective.first_network(settings, rows)
     )
-    if not trained(member, epochs):
+    if not _converged(retrain(member, epochs, metric, device)):
         return None
     return FinalModel(member.model(), settings, dataset.transform(settings.preparation, rows), data, epochs)
+
+
+def train_finals(objective: SimpleNNObjective, jobs: Sequence[Job]) -> list[FinalModel | None]:
+    """`train_final` of many trials; with one validation part they train together."""
+    if objective.folds > 1:
+        return [train_final(objective, job) for job in jobs]
+    members = [objective.members(job)[0] for job in jobs]
+    epochs = {member: job.target for member, job in zip(members, jobs, strict=True)}
+    trained = retrain_all(epochs, objective.scoring(), choose_device(objective.device))
+    return [
+        FinalModel(
+            member.model(),
+            member.settings,
+            objective.dataset.transform(member.settings.preparation),
+            member.data,
+            member.epoch,
+        )
+        if _converged(steps)
+        else None
+        for member, steps in zip(members, trained, strict=True)
+    ]
+
+
+def _converged(steps: Sequence[Step]) -> bool:
+    return all(math.isfinite(step.value) for step in steps)

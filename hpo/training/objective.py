@@ -1,7 +1,6 @@
 """The shared objective `simplenn`: a small network, trained and measured on a generated data set or a user's table."""
 
 import functools
-import math
 import os
 import warnings
 from collections import Counter
@@ -320,32 +319,29 @@ class SimpleNNObjective(Objective):
         """See `Objective.model_file`; of the format in `hpo.training.model_file`."""
         from hpo.training import model_file
         from hpo.training.final import train_final
-        from hpo.training.scoring import score
+        from hpo.training.scoring import scored_again
 
         final = train_final(self, job, everything)
         if final is None:
             return None
         if scores is not None and scores["test"] and not everything:
-            again = score(final, self.scoring(), job.seed)
-            if not _equal(again.metrics, scores["test"]):
-                warnings.warn(
-                    f"trained again here, the model scores {params_text(again.metrics)} on test data, not "
-                    f"{params_text(scores['test'])}: the device or versions differ from those of the study's check; "
-                    "the file tells what its own model scores",
-                    stacklevel=4,
-                )
-            scores = {**scores, "test": dict(again.metrics), "low": again.low, "high": again.high}
+            scores = scored_again(final, self.scoring(), job.seed, scores)
         assert self.metric is not None
         return model_file.pack(
             final, self.dataset, params=job.params, metric=self.metric, seed=job.seed, study=study, scores=scores
         )
 
-    def test(self, job: Job) -> TestScore:
+    def test(self, job: Job) -> TestScore | None:
         """The metric and the loss on test data of the very trial, trained again; NaN if its training diverges."""
-        from hpo.training.final import train_final
+        return self.test_all([job])[0]
+
+    def test_all(self, jobs: Sequence[Job]) -> list[TestScore | None]:
+        """`test` of many trials, which train together."""
+        from hpo.training.final import train_finals
         from hpo.training.scoring import score
 
-        return score(train_final(self, job), self.scoring(), job.seed)
+        finals = train_finals(self, jobs)
+        return [score(final, self.scoring(), job.seed) for final, job in zip(finals, jobs, strict=True)]
 
     @functools.cached_property
     def _saved(self) -> "SavedModel | None":
@@ -370,13 +366,6 @@ class SimpleNNObjective(Objective):
         self.init_digest = self._saved.digest
         for rows in ("holdout",) if self.folds == 1 else (*range(self.folds), "development"):
             self.first_network(self._saved.settings, rows)
-
-
-def _equal(found: Mapping[str, float], expected: Mapping[str, float]) -> bool:
-    """Whether metrics are the same; NaN, of a metric that the rows leave undefined, equals itself."""
-    return found.keys() == expected.keys() and all(
-        value == expected[name] or (math.isnan(value) and math.isnan(expected[name])) for name, value in found.items()
-    )
 
 
 def _described(table: Any) -> str:

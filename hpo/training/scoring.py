@@ -1,12 +1,15 @@
 """What a trained network is worth on test data, and how sure that is."""
 
 import math
-from typing import TYPE_CHECKING, Final
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from hpo import seeding
 from hpo.objective import TestScore
+from hpo.text import params_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +39,33 @@ def score(final: "FinalModel | None", metric: "Metric", seed: int) -> TestScore:
     outputs = final.outputs(data.test.x)
     low, high = interval(metric, outputs, data.test.y, data.target_scale, seed)
     return TestScore({metric.name: value, "loss": loss}, low, high)
+
+
+def scored_again(final: "FinalModel", metric: "Metric", seed: int, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of a model with the test scores that it has here; warns if they are others than those known.
+
+    Args:
+        final: the model, trained again.
+        metric: the study's.
+        seed: of the trial.
+        scores: see `Study.save`.
+    """
+    again = score(final, metric, seed)
+    if not _equal(again.metrics, scores["test"]):
+        warnings.warn(
+            f"trained again here, the model scores {params_text(again.metrics)} on test data, not "
+            f"{params_text(scores['test'])}: the device or versions differ from those of the study's check; "
+            "the file tells what its own model scores",
+            stacklevel=5,
+        )
+    return {**scores, "test": dict(again.metrics), "low": again.low, "high": again.high}
+
+
+def _equal(found: Mapping[str, float], expected: Mapping[str, float]) -> bool:
+    """Whether metrics are the same; NaN, of a metric that the rows leave undefined, equals itself."""
+    return found.keys() == expected.keys() and all(
+        value == expected[name] or (math.isnan(value) and math.isnan(expected[name])) for name, value in found.items()
+    )
 
 
 def interval(metric: "Metric", outputs: "Tensor", y: "Tensor", scale: float, seed: int) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The network that is taken home, and what it is worth on test data."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from population_trials import train_members
 from scipy import stats
 
 from hpo import seeding
-from hpo.training.final import train_final
+from hpo.training.final import train_final, train_finals
 from hpo.training.metrics import METRICS
 from hpo.training.objective import SimpleNNObjective
 from hpo.training.scoring import interval, score
@@ -18,6 +19,7 @@ from hpo.trial import Job
 
 PARAMS: dict[str, Any] = {"width": 12, "batch_size": 30, "preprocessing": "standardize", "learning_rate": 0.02}
 STOPPING: dict[str, Any] = {**PARAMS, "early_stopping": True, "patience": 1, "learning_rate": 0.2}
+DIVERGING: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 1e6, "weight_decay": 1e4, "early_stopping": True}
 
 
 def job(params: dict[str, Any], target: int = 4, epochs: int = 9) -> Job:
@@ -81,7 +83,7 @@ def test_early_stopping_is_replaced_by_the_mean_of_the_best_epochs(folds: int) -
 @pytest.mark.parametrize("folds", [1, 3])
 def test_training_that_diverges_gives_no_network_and_the_score_is_nan(folds: int) -> None:
     objective = SimpleNNObjective(data="wine", folds=folds)
-    bad = job({"optimizer": "sgd", "learning_rate": 1e6, "weight_decay": 1e4, "early_stopping": True}, 9)
+    bad = job(DIVERGING, 9)
     assert train_final(objective, bad) is None
     result = score(None, METRICS["accuracy"], 1)
     assert all(map(math.isnan, [*result.metrics.values(), result.low, result.high]))
@@ -137,3 +139,18 @@ def test_the_score_is_that_of_the_final_network_on_the_test_rows(data: str, metr
     assert result.metrics[metric] == float(value)
     assert set(result.metrics) == {metric, "loss"}
     assert result.low <= result.metrics[metric] <= result.high
+
+
+def test_trained_together_every_network_is_the_one_that_it_is_alone() -> None:
+    objective = SimpleNNObjective(data="wine")
+    kinds = [PARAMS, STOPPING, {**PARAMS, "width": 40, "normalization": "layer"}, DIVERGING]
+    jobs = [replace(job(params, target), seed=number) for number, params in enumerate(kinds) for target in (2, 5)]
+    together, alone = objective.test_all(jobs), [objective.test(each) for each in jobs]
+    assert repr(together) == repr(alone)  # repr: of a training that diverges all is NaN
+    finals = train_finals(objective, jobs)
+    assert [final is None for final in finals] == [number == 3 for number in range(4) for _ in (2, 5)]
+    for final, each in zip(finals, jobs, strict=True):
+        other = train_final(objective, each)
+        if final is not None and other is not None:
+            found, wanted = final.model.state_dict(), other.model.state_dict()
+            assert all(torch.equal(found[name], wanted[name]) for name in wanted)
