@@ -1,0 +1,130 @@
+"""Compares searchers on the shipped studies and writes the answer down.
+
+    python scripts/compare_studies.py [-o studies/RESULTS.md] [--store FILE] [--seeds N] [--trials N] [STUDY ...]
+
+It is `hpo compare` with the same arguments, then a page of Markdown of what it found: the verdict, who stands where
+on each study, and where each searcher is among the worst. Interrupted, it goes on; in the same store, more seeds train
+only what is missing.
+"""
+
+import argparse
+import math
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hpo import load_comparison
+from hpo.comparison.analysis import Analysis, TaskAnalysis
+from hpo.study_file import shipped
+
+SEARCHERS = "grid,random,tpe,halving,nas"
+
+
+def main() -> None:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", nargs="*", default=sorted(shipped()))
+    parser.add_argument("-o", "--output", type=Path, default=Path("studies/RESULTS.md"))
+    parser.add_argument("--store", default="results.db")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=30)
+    given = parser.parse_args()
+    command = ["hpo", "compare", *given.study, "--searchers", SEARCHERS, "--seeds", str(given.seeds)]
+    command += ["--trials", str(given.trials), "--name", "shipped", "--store", given.store]
+    done = subprocess.run([sys.executable, "-m", *command], check=False, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        sys.exit(done.returncode)
+    analysis = load_comparison("shipped", given.store).analysis
+    given.output.write_text("\n".join(page(analysis, shlex.join(command))) + "\n", "utf-8")
+    print(f"{given.output} written")
+
+
+def page(analysis: Analysis, command: str) -> Iterator[str]:
+    """The lines of the page."""
+    results = analysis.results
+    yield "# Which searcher for which study?"
+    yield ""
+    yield (
+        f"{len(results.searchers)} searchers on {len(results.tasks)} shipped studies, {len(results.seeds)} seeds each, "
+        f"the budget of each search: {results.tasks[0].budget // results.tasks[0].trial_epochs} full trainings."
+    )
+    yield "Made, and made again, by `python scripts/compare_studies.py`, which runs"
+    yield ""
+    yield f"    {command}"
+    yield ""
+    yield "and then `hpo report shipped -o report.html` shows the curves."
+    yield ""
+    yield "## The verdict"
+    yield ""
+    yield from (f"- {sentence}" for sentence in analysis.sentences)
+    yield ""
+    yield "## Final scores"
+    yield ""
+    yield "Median over seeds of the best validation value at the end of the budget; in brackets the same trial's score"
+    yield "on test data, which no searcher saw. ↑ more is better, ↓ less is better; **bold**: the best median."
+    yield ""
+    yield from _table(
+        ["study", *results.searchers], [_scores(one, results.searchers) for one in analysis.tasks.values()]
+    )
+    yield ""
+    yield "## Where each searcher loses"
+    yield ""
+    yield (
+        "Studies on which a searcher's median final score is the worst of all, and those on which its seeds are told "
+        "apart as worse than another searcher's (paired Wilcoxon tests, Holm's correction over all of them)."
+    )
+    yield ""
+    yield from _table(
+        ["searcher", "worst median on", "told apart as worse on"],
+        [_losses(analysis, label) for label in results.searchers],
+    )
+    yield ""
+    yield "## What the searchers cost themselves"
+    yield ""
+    yield "Median processor seconds that a searcher took for all its proposals in a run; training is not in it."
+    yield ""
+    yield from _table(["study", *results.searchers], [_seconds(analysis, name) for name in analysis.tasks])
+
+
+def _scores(one: TaskAnalysis, searchers: Sequence[str]) -> list[str]:
+    sign = 1 if one.task.direction == "maximize" else -1
+    medians = {label: float(np.nanmedian(one.final[label])) for label in searchers}
+    best = max(sign * value for value in medians.values())
+    cells = []
+    for label in searchers:
+        text = f"{medians[label]:.4g}"
+        text = f"**{text}**" if sign * medians[label] == best else text
+        cells.append(text + (f" ({np.nanmedian(one.test[label]):.4g})" if one.test else ""))
+    return [f"{one.task.name} ({one.task.metric} {'↑' if sign > 0 else '↓'})", *cells]
+
+
+def _losses(analysis: Analysis, label: str) -> list[str]:
+    worst, worse = [], []
+    for name, one in analysis.tasks.items():
+        medians = {each: float(np.median(regrets)) for each, regrets in one.regret.items()}
+        if medians[label] == max(medians.values()) and min(medians.values()) < medians[label]:
+            worst.append(name)
+        by = [pair.better for pair in one.pairs if label in (pair.a, pair.b) and pair.better not in (None, label)]
+        if by:
+            worse.append(f"{name} (than {', '.join(map(str, by))})")
+    return [label, ", ".join(worst) or "none", ", ".join(worse) or "none"]
+
+
+def _seconds(analysis: Analysis, task: str) -> list[str]:
+    results = analysis.results
+    medians = [np.median([run.searcher_seconds for run in results.of(task, label)]) for label in results.searchers]
+    return [task, *(f"{seconds:.2g}" if math.isfinite(seconds) else "" for seconds in medians)]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+if __name__ == "__main__":
+    main()
