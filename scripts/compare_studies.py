@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("studies/RESULTS.md"))
     parser.add_argument("--store", default="results.db")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--trials", type=int, default=20)
     given = parser.parse_args()
     command = ["hpo", "compare", *given.study, "--searchers", SEARCHERS, "--seeds", str(given.seeds)]
     command += ["--trials", str(given.trials), "--name", "shipped", "--store", given.store]
