@@ -2,7 +2,8 @@
 
 A round belongs to one study, and studies never wait for each other: whichever has no open round is asked
 again, and jobs of all of them are under way together. A free-running study has no rounds: it is asked again as soon as
-one of its jobs has ended. What studies of one store begin at one time is stored in one transaction, and so is what ends.
+one of its jobs has ended. What studies begin at one time is stored in one transaction,
+and so is what ends.
 """
 
 import itertools
