@@ -93,13 +93,21 @@ def value_axis(title: object, window: tuple[float, float] | None, **more: Any) -
     return axis(title, **({} if window is None else {"range": list(_padded(*window))}), **more)
 
 
+def indexed(domain: Domain) -> bool:
+    """Whether values stand at their index: options, and great integers that floats would not tell apart."""
+    if isinstance(domain, Choice):
+        return True
+    great = isinstance(domain, Int) and max(abs(domain.low), abs(domain.high)) > 2**53
+    return great and (domain.size or 0) <= 2**20
+
+
 def axis_of(name: str, domain: Domain, **more: Any) -> dict[str, Any]:
     """The axis of a hyperparameter: all its range, log where the space is, options in their order.
 
     Trials stand on it at `position`.
     """
     ends = {"range": axis_range(domain)}
-    if isinstance(domain, Choice):
+    if indexed(domain):
         return axis(name, **_ticks(domain), **ends, **more)
     kind = {"type": "log"} if _is_log(domain) else {}
     few = _ticks(domain) if domain.size is not None and domain.size <= MAX_TICKS else {}
@@ -108,7 +116,8 @@ def axis_of(name: str, domain: Domain, **more: Any) -> dict[str, Any]:
 
 def axis_range(domain: Domain) -> list[float]:
     """Where the axis of a hyperparameter begins and ends, in plotly's words: of a log axis exponents of 10."""
-    if isinstance(domain, Choice):
+    if indexed(domain):
+        assert domain.size is not None
         return [-0.5, domain.size - 0.5]
     assert isinstance(domain, (Float, Int))
     low, high = float(domain.low), float(domain.high)
@@ -116,8 +125,8 @@ def axis_range(domain: Domain) -> list[float]:
 
 
 def position(domain: Domain, value: Any) -> float:
-    """Where a value stands on the axis: a number itself, an option its index, so that 1, "1" and True stay apart."""
-    return float(domain.grid_index(value, 0)) if isinstance(domain, Choice) else float(value)
+    """Where a value stands on the axis: a number itself, an option at its index, so that 1, "1" and True stay apart."""
+    return float(domain.grid_index(value, 0)) if indexed(domain) else float(value)
 
 
 def scale_ticks(domain: Domain, count: int = 5) -> list[tuple[float, str]]:
@@ -146,9 +155,8 @@ def span_text(domain: Domain, low: float, high: float) -> str:
     if isinstance(domain, Float):
         return f"{number(low)} to {number(high)}"
     first, last = math.ceil(low), math.floor(high)
-    if isinstance(domain, Int):
+    if not indexed(domain):
         return str(first) if first >= last else f"{first} to {last}"
-    assert isinstance(domain, Choice)
     text = text_of(domain)
     ends = [text(domain.grid_value(i, 0)) for i in (first, last)]
     return ends[0] if first == last else f"{ends[0]} … {ends[1]}"
@@ -181,11 +189,15 @@ def outside_text(outside: int) -> str:
     return f" {outside} values far worse than the others lie outside the drawing: double-click it to see all."
 
 
-def spread(count: int, limit: int) -> list[int]:
-    """`limit` of the indices 0 to count - 1, evenly, first and last among them; all where there are no more."""
+def spread(count: int, limit: int, head: int = 1) -> list[int]:
+    """`limit` of the indices 0 to count - 1: the first `head`, and of the others evenly many, the last among them.
+
+    All of them where there are no more than `limit`, which is greater than `head` >= 1.
+    """
     if count <= limit:
         return list(range(count))
-    return sorted({round(i * (count - 1) / (limit - 1)) for i in range(limit)}) if limit > 1 else [0][:limit]
+    rest = limit - head
+    return [*range(head), *(head - 1 + round(i * (count - head) / rest) for i in range(1, rest + 1))]
 
 
 def hover(text: object) -> str:
