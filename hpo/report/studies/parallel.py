@@ -23,7 +23,8 @@ HEAD = 30  # of the best, which are drawn whatever else is left out
 ROWS = 200
 ROW = 58  # pixels between axes
 INACTIVE = -0.12  # where the lines of trials run that have no value of a hyperparameter
-TICK = 10  # characters at a tick
+NAME = 34  # characters of a name
+TICK = 9  # of a tick
 
 _GROUPS = (  # name, from which share of the ranking on, colour
     ("worse half", 0.5, style.faded(style.MUTED, 0.35)),
@@ -147,14 +148,14 @@ def _draw(shown: Lines) -> go.Figure:
     traces = [_crowd(shown, name, first, colour, heights) for name, first, colour in _GROUPS]
     traces.append(_line(shown, heights))
     ruled = {"type": "line", "x0": 0, "x1": 1, "layer": "below", "line": {"width": 1, "color": style.MUTED}}
+    halo = {"size": 10, "shadow": "auto"}  # lines run behind the words
     words: list[dict[str, Any]] = []
     for height, row in zip(heights.tolist(), shown.rows, strict=True):
         place = {"y": height, "showarrow": False, "xref": "x", "yref": "y"}
-        words.append(place | {"x": 0, "xanchor": "left", "yshift": 13, "text": f"<b>{label(row.name, 40)}</b>"})
+        words.append(place | {"x": 0, "xanchor": "left", "yshift": 13, "text": f"<b>{label(row.name, NAME)}</b>"})
+        words[-1]["font"] = halo | {"size": 12}
         ticks = [*([(INACTIVE, "-")] if row.gap else []), *row.ticks]
-        words += [
-            place | {"x": at, "yshift": -10, "text": label(text, TICK), "font": {"size": 10}} for at, text in ticks
-        ]
+        words += [place | {"x": at, "yshift": -10, "text": label(text, TICK), "font": halo} for at, text in ticks]
     left = INACTIVE - 0.04 if any(row.gap for row in shown.rows) else -0.06
     hidden = {"visible": False, "fixedrange": True}
     return style.drawing(
