@@ -110,16 +110,16 @@ def axis_of(name: str, domain: Domain, /, width: int = OPTION, ticks: int = 6, *
         name: its title.
         domain: its values.
         width: characters of an option that are shown.
-        ticks: about how many numbers stand on it at most.
+        ticks: about how many ticks it has where not each of its values can have one.
         more: other entries of plotly's axis.
     """
     more = {"range": axis_range(domain)} | more
     if indexed(domain):
-        return axis(name, **_ticks(domain, width) | more)
+        return axis(name, **_ticks(domain, width, ticks) | more)
     if is_log(domain):
         first, last = more["range"]
         more = {"type": "log", **({"dtick": math.ceil((last - first) / ticks)} if last - first > 1.5 else {})} | more
-    few = _ticks(domain, width) if domain.size is not None and domain.size <= MAX_TICKS else {}
+    few = _ticks(domain, width, ticks) if domain.size is not None and domain.size <= MAX_TICKS else {}
     return axis(name, **{"nticks": ticks} | few | more)
 
 
@@ -139,7 +139,7 @@ def position(domain: Domain, value: Any) -> float:
 
 
 def scale_ticks(domain: Domain, count: int = 5) -> list[tuple[float, str]]:
-    """Up to about `count` ticks for an axis of one's own: place in [0, 1], as `Domain.encode` has it, and plain text."""
+    """Up to about `count` ticks for an axis of one's own: place in [0, 1], as `Domain.encode` has it, and text."""
     size = domain.size
     if indexed(domain) or (size is not None and size <= count):
         assert size is not None
@@ -227,16 +227,22 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - 0.08 * half, high + 0.08 * half
 
 
-def _ticks(domain: Domain, width: int) -> dict[str, Any]:
-    """Ticks at values of a countable domain, at all of them if they are few."""
+def _ticks(domain: Domain, width: int, count: int) -> dict[str, Any]:
+    """Ticks at values of a countable domain: at all of up to MAX_TICKS, else at about `count`."""
     assert domain.size is not None
-    values = [domain.grid_value(i, 0) for i in spread(domain.size, MAX_TICKS)]
+    values = [domain.grid_value(i, 0) for i in spread(domain.size, domain.size if domain.size <= MAX_TICKS else count)]
     text = text_of(domain)
     return {
         "tickmode": "array",
         "tickvals": [position(domain, value) for value in values],
-        "ticktext": [label(text(value), width) for value in values],
+        "ticktext": [tick_label(domain, text(value), width) for value in values],
     }
+
+
+def tick_label(domain: Domain, text: str, width: int) -> str:
+    """A tick's text for plotly; of great integers side by side the last digits tell."""
+    from_end = isinstance(domain, Int) and indexed(domain) and len(text) > width
+    return f"…{text[1 - width :]}" if from_end else label(text, width)
 
 
 def _round_values(domain: Float | Int, count: int) -> list[Any]:
