@@ -155,7 +155,7 @@ def _curve(
     main = line(
         middle,
         line={"shape": "hv", "width": 1 if grey else 2, "color": style.faded(colour, 0.5) if grey else colour},
-        hovertemplate=f"{label(name)}: %{{y:.3g}} at %{{x:.6g}}<extra></extra>",
+        hovertemplate=f"{style.hover(name)}: %{{y:.3g}} at %{{x:.6g}}<extra></extra>",
     )
     main.name, main.showlegend = label(name), in_legend
     return [main] if grey else [*band, main]

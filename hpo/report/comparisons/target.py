@@ -105,7 +105,7 @@ def _draw(analysis: Analysis, task: TaskAnalysis, targets: list[str]) -> Any:
                             "size": 6,
                         },
                     },
-                    hovertemplate=f"{label(searcher)}: {text}<extra></extra>",
+                    hovertemplate=f"{style.hover(searcher)}: {text}<extra></extra>",
                     showlegend=False,
                 )
             )
