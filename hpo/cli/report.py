@@ -1,0 +1,76 @@
+"""`hpo report`: studies and comparisons as one page, or as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo.cli import options, render
+
+if TYPE_CHECKING:
+    from hpo.report.page import Section
+
+
+@click.command("report")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="Write one HTML file, complete in itself.")
+@click.option("--force", is_flag=True, help="Write over an existing file.")
+@options.store
+@options.as_json
+def command(names: tuple[str, ...], output: str | None, force: bool, store: str | None, as_json: bool) -> None:
+    """Report on the studies NAME (default: the latest): figures with captions, data and all trials.
+
+    With -o a page that opens in any browser, without network; without, the data of its figures as tables.
+    """
+    from hpo.files import check_new
+    from hpo.report.build import sections, write_report
+
+    if output is None:
+        if force:
+            raise click.UsageError("--force is for -o FILE", click.get_current_context())
+        found = sections(_subjects(names, store))
+        render.emit_json([_data(section) for section in found]) if as_json else _print(found)
+        return
+    check_new(output, force)
+    found = write_report(_subjects(names, store), output, force)
+    figures = sum(len(section.figures) for section in found)
+    if as_json:
+        render.emit_json({"path": output, "figures": figures})
+    else:
+        render.line(f"{output}: {figures} figures on {', '.join(s.name for s in found if not s.folded)}")
+
+
+def _subjects(names: Sequence[str], store: str | None) -> list[Any]:
+    from hpo.study import load_study
+
+    return [load_study(name, store) for name in dict.fromkeys(names)] or [load_study(None, store)]
+
+
+def _data(section: Section) -> dict[str, Any]:
+    return {
+        "name": section.name,
+        "title": section.title,
+        "facts": section.facts,
+        "verdict": section.sentences,
+        "figures": [
+            {"key": f.key, "title": f.title, "caption": f.caption, "head": f.table.head, "rows": f.table.rows}
+            for f in section.figures
+        ],
+    }
+
+
+def _print(found: Sequence[Section]) -> None:
+    for index, section in enumerate(found):
+        if index:
+            render.line()
+        render.line(section.title)
+        render.line()
+        for sentence in section.sentences:
+            render.paragraph(sentence)
+        render.facts(section.facts)
+        for figure in section.figures:
+            render.line()
+            render.paragraph(f"{figure.title}. {figure.caption}")
+            render.table(figure.table.head, figure.table.rows)
