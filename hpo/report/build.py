@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpo.comparison.results import Results, Run
 
 MAX_FOLDED: Final = 12  # studies that are shown with a comparison
+MAX_NAMED: Final = 3  # in the title
 _ENDED = (State.DONE, State.PAUSED, State.FAILED)
 
 
@@ -58,7 +59,8 @@ def write_report(
     """
     check_new(path, overwrite)
     found = sections(subjects)
-    text = page.render(f"Report on {', '.join(subject.name for subject in subjects)}", found)
+    names = [section.title for section in found if not section.folded]
+    text = page.render(f"Report on {', '.join(names) if len(names) <= MAX_NAMED else f'{len(names)} studies'}", found)
     with new_file(path, overwrite) as file:
         file.write(text.encode(errors="backslashreplace"))
     return found

@@ -4,6 +4,7 @@
 const root = document.documentElement;
 const drawings = [...document.querySelectorAll(".drawing")];
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const coarse = window.matchMedia("(pointer: coarse)").matches;
 const PRINTED = 680; // pixels: the width of a drawing on paper
 
 function read(node) {
@@ -40,9 +41,12 @@ function draw(node) {
   try {
     const figure = read(node), layout = figure.layout ?? {};
     for (const [path, value] of Object.entries(colours(layout))) put(layout, path, value);
-    if (window.matchMedia("(pointer: coarse)").matches) layout.dragmode = false; // a finger scrolls the page
+    if (coarse) layout.dragmode = false; // a finger scrolls the page
+    put(layout, "font.family", getComputedStyle(document.body).fontFamily);
     Plotly.newPlot(node, figure.data, layout, {
+      displayModeBar: coarse ? false : "hover",
       displaylogo: false,
+      showSendToCloud: false,
       showTips: false,
       plotlyServerURL: "",
       modeBarButtonsToRemove: ["select2d", "lasso2d"],
@@ -120,8 +124,8 @@ window.addEventListener("afterprint", () => {
 // -- trials
 
 function shown(cell) {
-  if (cell === null) return "";
-  return typeof cell === "number" ? String(Number(cell.toPrecision(6))) : cell;
+  if (typeof cell !== "number") return cell ?? "";
+  return cell !== 0 && Math.abs(cell) < 1e-4 ? cell.toExponential() : String(cell);
 }
 
 function order(a, b) {
@@ -159,6 +163,7 @@ function trials(part) {
     const place = document.createElement("th"), button = document.createElement("button");
     place.scope = "col";
     place.setAttribute("aria-sort", column === 0 ? "ascending" : "none");
+    if (rows.every(row => row[column] === null || typeof row[column] === "number")) place.className = "number";
     button.type = "button";
     button.textContent = name;
     button.addEventListener("click", () => {
