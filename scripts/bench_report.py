@@ -40,7 +40,7 @@ SPACE = {
 def score(params: dict[str, Any]) -> Iterator[float]:
     """Rises with the epochs to where the configuration takes it; some configurations diverge."""
     most = math.exp(-((math.log10(params["learning_rate"]) + 2.5) ** 2) / 4) - 0.1 * abs(params["dropout"] - 0.2)
-    most -= 0.02 * abs(params["depth"] - 3) + 0.01 * ("relu" != params["activation"])
+    most -= 0.02 * abs(params["depth"] - 3) + 0.01 * (params["activation"] != "relu")
     for epoch in range(1, EPOCHS + 1):
         yield math.nan if params["learning_rate"] > 0.5 else most * (1 - math.exp(-epoch / 3))
 
@@ -78,9 +78,8 @@ def main() -> None:
         )
         count, filling = sum(study.counts().values()), time.perf_counter() - begin
         study.close()
-        print(
-            f"a study of {count:,} trials ({arguments.searcher}), made in {filling:.1f} s, {store.stat().st_size / 2**20:.0f} MiB"
-        )
+        size = store.stat().st_size / 2**20
+        print(f"a study of {count:,} trials ({arguments.searcher}), made in {filling:.1f} s, {size:.0f} MiB")
         seconds, memory = timed_report(store, page)
         size = page.stat().st_size
         if arguments.keep is not None:
