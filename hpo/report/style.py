@@ -101,17 +101,17 @@ def indexed(domain: Domain) -> bool:
     return great and (domain.size or 0) <= 2**20
 
 
-def axis_of(name: str, domain: Domain, **more: Any) -> dict[str, Any]:
+def axis_of(name: str, domain: Domain, /, **more: Any) -> dict[str, Any]:
     """The axis of a hyperparameter: all its range, log where the space is, options in their order.
 
     Trials stand on it at `position`.
     """
-    ends = {"range": axis_range(domain)}
+    more = {"range": axis_range(domain)} | more
     if indexed(domain):
-        return axis(name, **_ticks(domain), **ends, **more)
-    kind = {"type": "log"} if _is_log(domain) else {}
+        return axis(name, **_ticks(domain), **more)
+    kind = {"type": "log"} if is_log(domain) else {}
     few = _ticks(domain) if domain.size is not None and domain.size <= MAX_TICKS else {}
-    return axis(name, **kind, **few, **ends, **more)
+    return axis(name, **kind, **few, **more)
 
 
 def axis_range(domain: Domain) -> list[float]:
@@ -205,8 +205,9 @@ def hover(text: object) -> str:
     return label(text).replace("%{", "% {")
 
 
-def _is_log(domain: Domain) -> bool:
-    return isinstance(domain, (Float, Int)) and domain.log
+def is_log(domain: Domain) -> bool:
+    """Whether its axis is logarithmic."""
+    return isinstance(domain, (Float, Int)) and domain.log and not indexed(domain)
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:
