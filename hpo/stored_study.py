@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.comparison.health import Health
+    from hpo.comparison.winner import Winner
 
 
 class StoredStudy:
@@ -117,6 +118,17 @@ class StoredStudy:
         """The `ranking` of configurations: one that was tried more than once has one place, its best."""
         return self._store.top(self._id, self.spec.direction, count)
 
+    def known_winner(self) -> Winner | None:
+        """The study's winner if it is stored and no other trials have become the best since; never trains."""
+        from hpo.comparison.winner import CANDIDATES, Winner
+
+        stored = self._store.winners(self._id)
+        if not stored:
+            return None
+        winner, top = Winner.from_json(stored[-1]), self.top(CANDIDATES)
+        same = [(c.number, winner.epochs) for c in winner.candidates] == [(t.number, t.epochs) for t in top]
+        return winner if same else None
+
     @property
     def test_uses(self) -> int:
         """How often the objective's test data was used, by all studies of the store together."""
@@ -161,6 +173,11 @@ class StoredStudy:
         """Epochs that may be spent in all; None: asked and told by hand."""
         trials = self._store.study(self.name).trials
         return None if trials is None else trials * self.spec.trial_epochs
+
+    @property
+    def enqueued(self) -> int:
+        """How many of the first trials are configurations that the user enqueued."""
+        return self._store.study(self.name).enqueued
 
     @property
     def created_ms(self) -> int:
