@@ -10,6 +10,7 @@ import click
 from hpo.cli import options, render
 
 if TYPE_CHECKING:
+    from hpo.report.figure import Table
     from hpo.report.page import Section
 
 
@@ -73,4 +74,13 @@ def _print(found: Sequence[Section]) -> None:
         for figure in section.figures:
             render.line()
             render.paragraph(f"{figure.title}. {figure.caption}")
-            render.table(figure.table.head, figure.table.rows)
+            _print_table(figure.table)
+
+
+def _print_table(table: Table) -> None:
+    """Print a table, and rows whose text has several lines after it."""
+    long = [row for row in table.rows if any(isinstance(cell, str) and "\n" in cell for cell in row)]
+    render.table(table.head, [row for row in table.rows if row not in long])
+    for row in long:
+        for cell in row:
+            render.line(str(cell))

@@ -67,7 +67,6 @@ def render(title: str, sections: Sequence[Section]) -> str:
     engine = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=finalize
     )
-    engine.filters["cell"] = _cell_text
     room = _Room(MAX_BYTES - sum(len(text.encode()) for text in (plotly, script, css, template)))
     return (
         engine.from_string(template)
@@ -126,12 +125,14 @@ def _figure(anchor: str, section: Section, figure: Figure, room: _Room) -> dict[
         drawn = figure.draw()
         height = int(drawn.layout.height or _HEIGHT)
         drawing = data_block(drawn.to_json(engine="json"))
-    size = len(drawing or "") + sum(len(_cell_text(cell)) + 40 for row in figure.table.rows for cell in row)
-    fits = room.take(size)
+    rows = [[_cell_text(cell) for cell in row] for row in figure.table.rows]
+    fits = room.take(len(drawing or "") + sum(len(cell.encode()) + 40 for row in rows for cell in row))
     why = f"Left out, as the page would be larger than 8 MB: `hpo report {section.name}` has it."
     return {
         "anchor": anchor,
         "figure": figure,
+        "rows": rows,
+        "classes": [_as_it_is(' class="number"' if numeric else "") for numeric in figure.table.numeric],
         "drawing": drawing if fits else None,
         "height": height,
         "left_out": "" if fits else why,
@@ -148,7 +149,8 @@ def _trials(anchor: str, table: TrialTable, room: _Room) -> dict[str, Any]:
 
 
 def _cell_text(cell: object) -> str:
-    return "" if cell is None else value_text(cell)
+    """A cell of a figure's table; text may have several lines."""
+    return "" if cell is None else cell if isinstance(cell, str) else value_text(cell)
 
 
 def _policy(*scripts: str) -> str:

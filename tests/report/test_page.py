@@ -154,9 +154,19 @@ def test_what_would_make_a_page_too_large_is_left_out_and_named(monkeypatch: pyt
 
 
 def test_a_figure_without_a_drawing_is_its_table() -> None:
-    only = Figure("key", "Winner", "What won.", Table(("fact", "value"), ((SCRIPT, None), ("seed", 7), ("x", 1 / 3))))
+    table = Table(("fact", "value"), ((SCRIPT, None), ("seed", 7), ("x", 1 / 3), ("text", "two\nlines")))
+    only = Figure("key", "Winner", "What won.", table)
     text = page.render("t", [Section("s", "s", [only])])
     assert 'class="drawing"' not in text
     assert f"<td>{html.escape(SCRIPT, quote=False).replace(chr(39), '&#39;')}</td><td></td>" in text
-    assert '<td class="number">7</td>' in text
-    assert '<td class="number">0.333333</td>' in text
+    assert "<td>7</td>" in text
+    assert "<td>0.333333</td>" in text
+    assert '<td class="lines">two\nlines</td>' in text
+
+
+def test_columns_of_numbers_are_set_as_such() -> None:
+    table = Table(("trial", "value", "name", "none"), ((1, 0.5, "a", None), (2, None, 3, None)))
+    assert table.numeric == [True, True, False, False]
+    text = page.render("t", [Section("s", "s", [Figure("key", "A", "B.", table)])])
+    assert '<td class="number">1</td><td class="number">0.5</td><td>a</td><td></td>' in text
+    assert '<th scope="col" class="number">value</th><th scope="col">name</th>' in text
