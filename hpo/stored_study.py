@@ -18,6 +18,7 @@ from hpo.trial import Evaluation, State, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
     from hpo.comparison.health import Health
     from hpo.comparison.winner import Winner
@@ -213,6 +214,22 @@ class StoredStudy:
             whole = isinstance(self.spec.space[name], Int) and None in values
             columns[label] = pd.array(values, dtype="Int64") if whole else values  # floats would round great integers
         return pd.DataFrame(columns)
+
+    def plot(self, key: str) -> go.Figure:
+        """A figure of the report as a plotly figure, for notebooks.
+
+        Args:
+            key: "history" (value by trial, and the best so far), "curves" (the metric over epochs), "importance" (of
+                the hyperparameters), "slice" (value against each of them), "parallel" (whole configurations),
+                "heatmap" (of the two most important), or another of `hpo.report.studies.KEYS`.
+
+        Raises:
+            NotFoundError: there is no such figure.
+            NoResultError: the study has nothing to show in it, or only a table, which `hpo report` has.
+        """
+        from hpo.report.plot import plot
+
+        return plot(self, key)
 
     def labels(self, taken: Iterable[str]) -> dict[str, str]:
         """Hyperparameter to the name of its column in a table that has columns `taken`: prefixed where they clash."""

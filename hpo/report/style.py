@@ -77,7 +77,7 @@ def drawing(traces: Iterable[Any], height: int = HEIGHT, **more: Any) -> go.Figu
     return go.Figure(list(traces), layout(height, **more))
 
 
-def axis(title: object, **more: Any) -> dict[str, Any]:
+def axis(title: object, /, **more: Any) -> dict[str, Any]:
     """A numeric axis of plotly's, with a title that may be foreign text."""
     return {
         "title": {"text": label(title, NAME), "standoff": 8},
@@ -101,17 +101,26 @@ def indexed(domain: Domain) -> bool:
     return great and (domain.size or 0) <= 2**20
 
 
-def axis_of(name: str, domain: Domain, /, **more: Any) -> dict[str, Any]:
+def axis_of(name: str, domain: Domain, /, width: int = OPTION, ticks: int = 6, **more: Any) -> dict[str, Any]:
     """The axis of a hyperparameter: all its range, log where the space is, options in their order.
 
     Trials stand on it at `position`.
+
+    Args:
+        name: its title.
+        domain: its values.
+        width: characters of an option that are shown.
+        ticks: about how many ticks it has where not each of its values can have one.
+        more: other entries of plotly's axis.
     """
     more = {"range": axis_range(domain)} | more
     if indexed(domain):
-        return axis(name, **_ticks(domain), **more)
-    kind = {"type": "log"} if is_log(domain) else {}
-    few = _ticks(domain) if domain.size is not None and domain.size <= MAX_TICKS else {}
-    return axis(name, **kind, **few, **more)
+        return axis(name, **_ticks(domain, width, ticks) | more)
+    if is_log(domain):
+        first, last = more["range"]
+        more = {"type": "log", **({"dtick": math.ceil((last - first) / ticks)} if last - first > 1.5 else {})} | more
+    few = _ticks(domain, width, ticks) if domain.size is not None and domain.size <= MAX_TICKS else {}
+    return axis(name, **{"nticks": ticks} | few | more)
 
 
 def axis_range(domain: Domain) -> list[float]:
@@ -131,15 +140,15 @@ def position(domain: Domain, value: Any) -> float:
 
 def scale_ticks(domain: Domain, count: int = 5) -> list[tuple[float, str]]:
     """Up to about `count` ticks for an axis of one's own: place in [0, 1], as `Domain.encode` has it, and text."""
-    if isinstance(domain, Choice) or (domain.size is not None and domain.size <= count):
-        size = domain.size
+    size = domain.size
+    if indexed(domain) or (size is not None and size <= count):
         assert size is not None
         values = [domain.grid_value(i, 0) for i in spread(size, count)]
     else:
         assert isinstance(domain, (Float, Int))
         values = _round_values(domain, count)
     text = text_of(domain) if isinstance(domain, Choice) else number
-    return [(domain.encode(value), label(text(value), OPTION)) for value in values]
+    return [(domain.encode(value), text(value)) for value in values]
 
 
 def text_of(domain: Domain) -> Callable[[Any], str]:
@@ -218,16 +227,22 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - 0.08 * half, high + 0.08 * half
 
 
-def _ticks(domain: Domain) -> dict[str, Any]:
-    """Ticks at values of a countable domain, at all of them if they are few."""
+def _ticks(domain: Domain, width: int, count: int) -> dict[str, Any]:
+    """Ticks at values of a countable domain: at all of up to MAX_TICKS, else at about `count`."""
     assert domain.size is not None
-    values = [domain.grid_value(i, 0) for i in spread(domain.size, MAX_TICKS)]
+    values = [domain.grid_value(i, 0) for i in spread(domain.size, domain.size if domain.size <= MAX_TICKS else count)]
     text = text_of(domain)
     return {
         "tickmode": "array",
         "tickvals": [position(domain, value) for value in values],
-        "ticktext": [label(text(value), OPTION) for value in values],
+        "ticktext": [tick_label(domain, text(value), width) for value in values],
     }
+
+
+def tick_label(domain: Domain, text: str, width: int) -> str:
+    """A tick's text for plotly; of great integers side by side the last digits tell."""
+    from_end = isinstance(domain, Int) and indexed(domain) and len(text) > width
+    return f"…{text[1 - width :]}" if from_end else label(text, width)
 
 
 def _round_values(domain: Float | Int, count: int) -> list[Any]:
@@ -240,7 +255,7 @@ def _round_values(domain: Float | Int, count: int) -> list[Any]:
 
 def _steps(low: float, high: float, count: int) -> Iterable[float]:
     """Multiples of 1, 2 or 5 times a power of ten, at most about `count` from low to high."""
-    rough = high / count - low / count
+    rough = (high - low) / count if isinstance(low, int) else high / count - low / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first = math.ceil(low / step)

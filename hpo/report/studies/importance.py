@@ -45,7 +45,9 @@ def _caption(data: StudyData, found: Mapping[str, float]) -> str:
         words.append(f"Of {len(data.comparable)} trials the best tenth are few: take it as a hint.")
     left = [name for name in data.space if name not in found]
     if left:
-        words.append(f"Left out, as the method cannot tell: {_listed(left)}.")
+        from hpo.report.ped_anova import MAX_OPTIONS
+
+        words.append(f"Left out: {_listed(left)} (never active, or of more than {MAX_OPTIONS:,} options).")
     if any(domain.when for name, domain in data.space.items() if name in found):
         words.append("One that is active only under a condition counts only where it is active.")
     if len(found) > BARS:

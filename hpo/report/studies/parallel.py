@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpo.domains import Domain
 from hpo.report import style
 from hpo.report.figure import MAX_LINES, Figure, Table, label
 from hpo.report.study_data import StudyData
-from hpo.text import number
 from hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ HEAD = 30  # of the best, which are drawn whatever else is left out
 ROWS = 200
 ROW = 58  # pixels between axes
 INACTIVE = -0.12  # where the lines of trials run that have no value of a hyperparameter
-TICK = 10  # characters at a tick
+NAME = 34  # characters of a name
+TICK = 9  # of a tick
 
 _GROUPS = (  # name, from which share of the ranking on, colour
     ("worse half", 0.5, style.faded(style.MUTED, 0.35)),
@@ -38,7 +39,7 @@ class Row:
 
     Attributes:
         name: what is on it.
-        ticks: place in [0, 1] and text.
+        ticks: place in [0, 1] and text, escaped.
         gap: whether some line has no value there.
     """
 
@@ -89,16 +90,20 @@ def lines(data: StudyData) -> Lines | None:
     trials = [data.ranking[i] for i in kept]
     columns = [_places(data, name, trials) for name in names]
     rows = [
-        Row(name, style.scale_ticks(data.space[name]), bool((column == INACTIVE).any()))
+        Row(name, _ticks(data.space[name]), bool((column == INACTIVE).any()))
         for name, column in zip(names, columns, strict=True)
     ]
     low, high = window[0]
     values = np.array([trial.value for trial in trials], dtype=np.float64)
     columns.append(np.clip(values / 2 - low / 2, 0, high / 2 - low / 2) / ((high / 2 - low / 2) or 1.0))
     ends = [(0.0, low), *([(0.5, low / 2 + high / 2), (1.0, high)] if high > low else [])]
-    rows.append(Row(data.metric, [(place, number(float(f"{value:.4g}"))) for place, value in ends], gap=False))
+    rows.append(Row(data.metric, [(place, f"{value:.3g}") for place, value in ends], gap=False))
     shares = np.array(kept) / max(len(data.ranking) - 1, 1)
     return Lines(rows, trials, np.column_stack(columns), shares)
+
+
+def _ticks(domain: Domain) -> list[tuple[float, str]]:
+    return [(place, style.tick_label(domain, text, TICK)) for place, text in style.scale_ticks(domain)]
 
 
 def _places(data: StudyData, name: str, trials: Sequence[Trial]) -> np.ndarray:
@@ -147,14 +152,14 @@ def _draw(shown: Lines) -> go.Figure:
     traces = [_crowd(shown, name, first, colour, heights) for name, first, colour in _GROUPS]
     traces.append(_line(shown, heights))
     ruled = {"type": "line", "x0": 0, "x1": 1, "layer": "below", "line": {"width": 1, "color": style.MUTED}}
+    halo = {"size": 10, "shadow": "auto"}  # lines run behind the words
     words: list[dict[str, Any]] = []
     for height, row in zip(heights.tolist(), shown.rows, strict=True):
         place = {"y": height, "showarrow": False, "xref": "x", "yref": "y"}
-        words.append(place | {"x": 0, "xanchor": "left", "yshift": 13, "text": f"<b>{label(row.name, 40)}</b>"})
+        words.append(place | {"x": 0, "xanchor": "left", "yshift": 13, "text": f"<b>{label(row.name, NAME)}</b>"})
+        words[-1]["font"] = halo | {"size": 12}
         ticks = [*([(INACTIVE, "-")] if row.gap else []), *row.ticks]
-        words += [
-            place | {"x": at, "yshift": -10, "text": label(text, TICK), "font": {"size": 10}} for at, text in ticks
-        ]
+        words += [place | {"x": at, "yshift": -10, "text": text, "font": halo} for at, text in ticks]
     left = INACTIVE - 0.04 if any(row.gap for row in shown.rows) else -0.06
     hidden = {"visible": False, "fixedrange": True}
     return style.drawing(

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpo.domains import Domain
 from hpo.report import style
-from hpo.report.figure import MAX_POINTS, Figure, Table
+from hpo.report.figure import MAX_POINTS, Figure, Table, label
 from hpo.report.study_data import StudyData
 from hpo.trial import Trial
 
@@ -23,7 +23,11 @@ COLUMNS = 2  # as many as fit on a phone
 DOTS = MAX_POINTS // 3  # of a panel
 HEAD = 50  # of the best, which are drawn whatever else is left out
 ROWS = 200
-ROW = 210  # pixels
+ROW = 225  # pixels
+BELOW = 76  # of these, for ticks that a narrow page turns upright, and the title
+TICKS = 4
+OPTION = 8  # characters at a tick
+NAME = 22  # of a title
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def _panel(name: str, domain: Domain, ranking: Sequence[Trial]) -> Panel:
 def _caption(data: StudyData, shown: Sequence[Panel]) -> str:
     order = "the most important hyperparameter first" if data.importances else "in the order of the space"
     words = [
-        f"Each dot is one of {data.compared}: its {data.metric} against its value of the hyperparameter, {order}; "
+        f"Each dot is one of {data.compared}: across its value of a hyperparameter, {order}; up its {data.metric}, "
         f"{data.good}. Look for the place of the best dots: a slope or a narrow place matters, an even band does "
         "not, and best dots at an end suggest a wider range. The diamond is the best trial."
     ]
@@ -128,10 +132,17 @@ def _draw(data: StudyData, shown: Sequence[Panel]) -> go.Figure:
         left = column / columns + (0.03 if column else 0.0)
         right = (column + 1) / columns - (0.0 if column == columns - 1 else 0.03)
         top = 1 - row / rows
-        bottom = 1 - (row + 1) / rows + 58 / (ROW * rows)
+        bottom = 1 - (row + 1) / rows + BELOW / (ROW * rows)
         traces += _traces(panel, mark, data)
         axes[f"xaxis{mark}"] = style.axis_of(
-            panel.name, panel.domain, domain=[left, right], anchor=f"y{mark}", automargin=False
+            panel.name,
+            panel.domain,
+            width=OPTION,
+            ticks=TICKS,
+            title={"text": label(panel.name, NAME), "standoff": 4},
+            domain=[left, right],
+            anchor=f"y{mark}",
+            automargin=False,
         )
         axes[f"yaxis{mark}"] = style.value_axis(
             data.metric if column == 0 else "",
