@@ -209,6 +209,11 @@ def spread(count: int, limit: int, head: int = 1) -> list[int]:
     return [*range(head), *(head - 1 + round(i * (count - head) / rest) for i in range(1, rest + 1))]
 
 
+def beside(place: int) -> float:
+    """Where point number `place` of a crowd stands in [-0.5, 0.5), far from those before and after it."""
+    return (place * 0.6180339887498949) % 1 - 0.5  # the golden ratio's multiples are spread evenly
+
+
 def hover(text: object) -> str:
     """Foreign text within a hover template, where plotly would fill in %{...}."""
     return label(text).replace("%{", "% {")

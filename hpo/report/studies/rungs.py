@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 200
 FEWEST: Final = 3  # trials in two rungs that ranks are compared of
 _SPREAD: Final = 0.3  # of the distance of two rungs, over which the trials of one stand side by side
-_GOLDEN: Final = 0.6180339887498949  # consecutive multiples fall far from each other
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ def _draw(data: StudyData, whole: Sequence[Rung], shown: Mapping[int, list[tuple
         y: list[float | None] = []
         texts: list[str | None] = []
         for trial in trials:
-            offset = ((trial * _GOLDEN) % 1 - 0.5) * _SPREAD
+            offset = style.beside(trial) * _SPREAD
             for rung, value in sorted(shown[trial]):
                 x.append(column[rung] + offset)
                 y.append(value)
