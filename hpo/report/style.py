@@ -181,14 +181,18 @@ def window_of(values: Sequence[float] | np.ndarray, maximized: bool) -> tuple[tu
     if not found.size:
         return None
     best, worst = (found.max(), found.min()) if maximized else (found.min(), found.max())
-    usual = np.quantile(found, 0.25 if maximized else 0.75, method="nearest")
-    with np.errstate(over="ignore"):
-        reach = abs(usual - best)
-        far = reach > 0 and abs(worst - best) > FAR * reach
-    if far:
-        worst = best - 2 * reach if maximized else best + 2 * reach
-    low, high = sorted((float(best), float(worst)))
+    best, worst = float(best), float(worst)  # whose arithmetic becomes infinite without a warning
+    reach = float(np.quantile(found, 0.25 if maximized else 0.75, method="nearest")) - best
+    if reach and abs(worst - best) > FAR * abs(reach) and math.isfinite(best + 2 * reach):
+        worst = best + 2 * reach
+    low, high = sorted((best, worst))
     return (low, high), int(((found < low) | (found > high)).sum())
+
+
+def median(values: np.ndarray) -> float:
+    """Of one value or more, which may be close to the greatest floats."""
+    with np.errstate(over="ignore"):
+        return float(np.median(values))
 
 
 def outside_text(outside: int) -> str:
