@@ -199,7 +199,8 @@ def outside_text(outside: int) -> str:
     """The sentence of a caption about values that a `window_of` leaves out; empty if there are none."""
     if not outside:
         return ""
-    return f" {outside} values far worse than the others lie outside the drawing: double-click it to see all."
+    count, verb = ("1 value", "lies") if outside == 1 else (f"{outside:,} values", "lie")
+    return f" {count} far worse than the others {verb} outside the drawing: double-click it to see all."
 
 
 def spread(count: int, limit: int, head: int = 1) -> list[int]:
