@@ -27,8 +27,9 @@ def figures(analysis: Analysis) -> list[Figure]:
     for place, task in enumerate(analysis.tasks.values(), start=1):
         name, unit = printable(task.task.name), printable(task.task.unit)
         title, key = f"Regret on {name}", f"anytime-{place}"
-        found.append(_figure(analysis, key, f"{title} over {unit} spent", task.by_spent, f"{unit} spent"))
-        if unit != "trials" and not _is_the_same(analysis, task.task):
+        same = unit == "trials" or _is_the_same(analysis, task.task)
+        found.append(_figure(analysis, key, f"{title} over {unit} spent", task.by_spent, f"{unit} spent", same))
+        if not same:
             trials = task.by_trials
             found.append(_figure(analysis, f"{key}-trials", f"{title} over trials begun", trials, "trials begun"))
     if analysis.across is not None:
@@ -37,18 +38,22 @@ def figures(analysis: Analysis) -> list[Figure]:
     return found
 
 
-def _figure(analysis: Analysis, key: str, title: str, bands: Mapping[str, Band], unit: str) -> Figure:
+def _figure(
+    analysis: Analysis, key: str, title: str, bands: Mapping[str, Band], unit: str, same: bool = False
+) -> Figure:
     log = is_log(bands)
     caption = (
         f"How far the best trial so far is from the best value that any run saw, as the budget is spent ({unit}): 0 is "
         "that value, 1 the median of random trials; lower is better, and a curve that falls early needs less. "
-        "The upper panel has the median over the runs, the lower one their interquartile mean, which a few odd runs do not move; "
-        "the bands are 95 % bootstrap intervals of these, not the spread of the runs."
+        "The upper panel has the median over the runs, the lower one their interquartile mean, which a few odd runs do "
+        "not move; the bands are 95 % bootstrap intervals of these, not the spread of the runs."
     )
     if log:
         caption += " The axis is logarithmic: equal steps are equal factors."
     elif highest(bands) > CEILING:
         caption += f" Regret above {CEILING:g} is cut off."
+    if same and unit != "trials spent":
+        caption += " Every trial trained fully, so the picture over trials begun is the same."
     head = ("searcher", unit, "median", "low", "high", "interquartile mean", "low", "high")
     table = Table(head, tuple(stops(bands)))
     return Figure(key, title, caption + grey_text(analysis), table, lambda: _draw(analysis, bands, unit, log))
@@ -150,7 +155,7 @@ def _curve(
     main = line(
         middle,
         line={"shape": "hv", "width": 1 if grey else 2, "color": style.faded(colour, 0.5) if grey else colour},
-        hovertemplate=f"{label(name)}: %{{y:.3g}} at %{{x:.6g}}<extra></extra>",
+        hovertemplate=f"{style.hover(name)}: %{{y:.3g}} at %{{x:.6g}}<extra></extra>",
     )
     main.name, main.showlegend = label(name), in_legend
     return [main] if grey else [*band, main]

@@ -13,7 +13,7 @@ from hpo.report.figure import Figure, Table, label
 from hpo.text import number, printable
 
 _NAME: Final = 16  # characters of a searcher beside its row
-_CROWDED: Final = 12  # searchers, from which on the numbers in the cells are smaller
+_CROWDED: Final = 12  # searchers, above which there is no room for numbers in the cells on a phone
 _SCALE: Final = ((0.0, "#D55E00"), (0.5, "#D5D8DC"), (1.0, "#0072B2"))  # worse, alike, better
 
 
@@ -59,6 +59,8 @@ def _figure(
     else:
         caption += f"No test is made, so none of it need be more than chance: {why_not}"
         caption += "" if why_not.endswith(".") else "."
+    if len(analysis.results.searchers) > _CROWDED:
+        caption += " The numbers are in the table, and where the pointer is."
     # the clearest first, so that none that is told apart is cut off
     ordered = sorted(pairs, key=lambda pair: (pair.better is None, -abs(pair.probability - 0.5)))
     if len(ordered) > MAX_ROWS:
@@ -84,6 +86,7 @@ def _draw(searchers: Sequence[str], pairs: Sequence[Pair]) -> Any:
 
     shares, told = cells(searchers, pairs)
     count = len(searchers)
+    crowded = count > _CROWDED
     names = [label(name) for name in searchers]
     numbered = [f"{label(name)} {i}" for i, name in enumerate(short_names(searchers, _NAME), start=1)]
     adjusted = {frozenset((pair.a, pair.b)): pair.adjusted for pair in pairs}
@@ -97,9 +100,11 @@ def _draw(searchers: Sequence[str], pairs: Sequence[Pair]) -> Any:
         showscale=False,
         xgap=1,
         ygap=1,
-        text=[[_cell(shares[i][j], told[i][j]) for j in range(count)] for i in range(count)],
+        text=[
+            [_star(told[i][j]) if crowded else _cell(shares[i][j], told[i][j]) for j in range(count)]
+            for i in range(count)
+        ],
         texttemplate="%{text}",
-        textfont={"size": 12 if count <= _CROWDED else 9},
         hovertext=[
             [
                 f"{names[i]} against {names[j]}: {_cell(shares[i][j], told[i][j])} %"
@@ -113,11 +118,13 @@ def _draw(searchers: Sequence[str], pairs: Sequence[Pair]) -> Any:
     )
     return style.drawing(
         [heat],
-        max(180, (34 if count <= _CROWDED else 24) * count + 60),
+        max(180, (24 if crowded else 34) * count + 60),
         xaxis={
             "tickvals": list(range(count)),
             "ticktext": [str(i + 1) for i in range(count)],
             "side": "top",
+            "tickangle": -90 if crowded else 0,
+            "tickfont": {"size": 9 if crowded else 12},
             "showgrid": False,
             "zeroline": False,
         },
@@ -134,7 +141,11 @@ def _draw(searchers: Sequence[str], pairs: Sequence[Pair]) -> Any:
 
 
 def _cell(share: float | None, told: bool) -> str:
-    return "" if share is None else f"{100 * share:.0f}{'*' if told else ''}"
+    return "" if share is None else f"{100 * share:.0f}{_star(told)}"
+
+
+def _star(told: bool) -> str:
+    return "*" if told else ""
 
 
 def _p(adjusted: float) -> str:

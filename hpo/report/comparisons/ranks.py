@@ -112,9 +112,9 @@ def _draw(analysis: Analysis, across: AcrossTasks) -> Any:
                 y=[0, y, y],
                 mode="lines+markers",
                 line={"color": colour[place.name], "width": 1.5},
-                marker={"size": [9, 0, 0], "opacity": 1},
+                marker={"size": [7, 0, 0], "opacity": 1},
                 cliponaxis=False,
-                hovertemplate=f"{label(place.name)}: mean rank {place.rank:.3g}<extra></extra>",
+                hovertemplate=f"{style.hover(place.name)}: mean rank {place.rank:.3g}<extra></extra>",
             )
         )
         names.append(
@@ -137,7 +137,7 @@ def _draw(analysis: Analysis, across: AcrossTasks) -> Any:
                 y=[14 + _BAR * row] * 2,
                 mode="lines",
                 line={"color": style.MUTED, "width": 5},
-                hovertemplate=f"not told apart: {label(', '.join(group), 200)}<extra></extra>",
+                hovertemplate=f"not told apart: {', '.join(map(style.hover, group))}<extra></extra>",
             )
         )
     return style.drawing(
@@ -146,7 +146,14 @@ def _draw(analysis: Analysis, across: AcrossTasks) -> Any:
         annotations=names,
         showlegend=False,
         xaxis=style.axis(
-            "mean rank", side="top", range=[low, high], showgrid=False, showline=True, **_whole(low, high)
+            "mean rank",
+            side="top",
+            range=[low, high],
+            showgrid=False,
+            showline=True,
+            ticks="outside",
+            ticklen=7,
+            **_whole(low, high),
         ),
         yaxis={"range": [depth, 0], "visible": False},
         margin={"l": _SIDE, "r": _SIDE, "t": 52, "b": 8},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -26,15 +25,17 @@ _OVER: Final = 0.36  # of a row, from its box up to its name
 
 
 def short_names(names: Sequence[str], length: int) -> list[str]:
-    """Names in at most `length` characters, each once: beginnings and ends are kept, for settings stand at the end."""
+    """Names in at most `length` characters, all different: of long ones as much of the end as tells them apart."""
     whole = [printable(name).replace("\n", "\\n").replace("\t", "\\t") for name in names]
-    tail = (length - 1) // 2
-    cut = [name if len(name) <= length else f"{name[: length - 1 - tail]}…{name[-tail:]}" for name in whole]
-    often = Counter(cut)
-    return [
-        name if often[name] == 1 else f"{name[: length - len(str(place)) - 1]} {place}"
-        for place, name in enumerate(cut, start=1)
-    ]
+    for tail in (length // 3, 0, length // 2, 2 * length // 3):
+        cut = [_cut(name, length, tail) for name in whole]
+        if len(set(cut)) == len(cut):
+            return cut
+    return [_cut(name, length - len(f" {i}"), 0) + f" {i}" for i, name in enumerate(whole, start=1)]
+
+
+def _cut(name: str, length: int, tail: int) -> str:
+    return name if len(name) <= length else f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
 
 
 def colours(analysis: Analysis) -> dict[str, str]:

@@ -81,12 +81,12 @@ def _draw(analysis: Analysis, task: TaskAnalysis, targets: list[str]) -> Any:
     import plotly.graph_objects as go
 
     colour, searchers = colours(analysis), list(next(iter(task.targets.values())))
-    short = short_names(searchers, 30)
+    short = short_names(searchers, 24)
     y, traces, texts = 0.0, [], []
     for name in targets:
         found = task.targets[name]
         value = next(iter(found.values())).value
-        said = f"{label(task.task.metric, 20)} {number(value)}, final score of {label(short[searchers.index(name)])}"
+        said = f"{number(value)}, the median of {label(short[searchers.index(name)])}"
         texts.append({"x": 0, "xanchor": "left", "y": y, "text": f"<b>{said}</b>", "showarrow": False})
         for searcher, (length, reached, text) in zip(searchers, bars(task, found), strict=True):
             y += _BAR
@@ -105,7 +105,7 @@ def _draw(analysis: Analysis, task: TaskAnalysis, targets: list[str]) -> Any:
                             "size": 6,
                         },
                     },
-                    hovertemplate=f"{label(searcher)}: {text}<extra></extra>",
+                    hovertemplate=f"{style.hover(searcher)}: {text}<extra></extra>",
                     showlegend=False,
                 )
             )
