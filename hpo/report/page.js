@@ -80,10 +80,11 @@ function isDark() {
   return (root.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
 }
 
-function recolour() {
+function recolour(more = {}) {
+  root.classList.toggle("dark", isDark());
   button.textContent = isDark() ? "Light" : "Dark";
   button.setAttribute("aria-label", isDark() ? "Light colours" : "Dark colours");
-  for (const node of drawings) if (node.layout) Plotly.relayout(node, colours(node.layout));
+  for (const node of drawings) if (node.layout) Plotly.relayout(node, { ...colours(node.layout), ...more });
 }
 
 const button = document.getElementById("theme");
@@ -92,7 +93,7 @@ button.addEventListener("click", () => {
   root.dataset.theme = isDark() ? "light" : "dark";
   recolour();
 });
-dark.addEventListener("change", recolour);
+dark.addEventListener("change", () => recolour());
 
 // -- on paper everything is open, drawn, and light
 
@@ -105,7 +106,7 @@ window.addEventListener("beforeprint", () => {
   root.dataset.theme = "light";
   sizes.disconnect();
   drawings.forEach(draw);
-  for (const node of drawings) if (node.layout) Plotly.relayout(node, { ...colours(node.layout), width: PRINTED });
+  recolour({ width: PRINTED });
 });
 
 window.addEventListener("afterprint", () => {
@@ -114,11 +115,8 @@ window.addEventListener("afterprint", () => {
   if (before.theme) root.dataset.theme = before.theme;
   else delete root.dataset.theme;
   before = null;
-  for (const node of drawings) {
-    if (!node.layout) continue;
-    Plotly.relayout(node, { ...colours(node.layout), width: null, autosize: true });
-    sizes.observe(node);
-  }
+  recolour({ width: null, autosize: true });
+  for (const node of drawings) if (node.layout) sizes.observe(node);
 });
 
 // -- trials
