@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @options.store
 @options.as_json
 def command(names: tuple[str, ...], output: str | None, force: bool, store: str | None, as_json: bool) -> None:
-    """Report on the studies NAME (default: the latest): figures with captions, data and all trials.
+    """Report on studies and comparisons NAME (default: the latest): verdict, figures with captions and data, trials.
 
     With -o a page that opens in any browser, without network; without, the data of its figures as tables.
     """
@@ -31,7 +31,7 @@ def command(names: tuple[str, ...], output: str | None, force: bool, store: str 
     if output is None:
         if force:
             raise click.UsageError("--force is for -o FILE", click.get_current_context())
-        found = sections(_subjects(names, store))
+        found = [section for section in sections(_subjects(names, store)) if not section.folded]
         render.emit_json([_data(section) for section in found]) if as_json else _print(found)
         return
     check_new(output, force)
@@ -43,10 +43,31 @@ def command(names: tuple[str, ...], output: str | None, force: bool, store: str 
         render.line(f"{output}: {figures} figures on {', '.join(s.name for s in found if not s.folded)}")
 
 
-def _subjects(names: Sequence[str], store: str | None) -> list[Any]:
+def _subjects(names: Sequence[str], path: str | None) -> list[Any]:
+    """Studies and comparisons by name, both where both are called so; without a name what was made last."""
+    from hpo.comparison.compare import load_comparison
+    from hpo.errors import NotFoundError, did_you_mean
+    from hpo.store import Store
+    from hpo.store.comparisons import Comparisons
     from hpo.study import load_study
 
-    return [load_study(name, store) for name in dict.fromkeys(names)] or [load_study(None, store)]
+    store = Store(path)
+    comparisons, runs = Comparisons(store).all(), Comparisons(store).studies()
+    studies = store.studies()
+    if not names:
+        made: list[Any] = [*comparisons, *(row for row in studies if row.id not in runs)]
+        if not made:
+            raise NotFoundError(f"store {store.path} has no study yet: `hpo run` makes one")
+        names = [max(made, key=lambda row: row.created_ms).name]
+    found: list[Any] = []
+    for name in dict.fromkeys(names):
+        known: list[Any] = [load_comparison(row.name, path) for row in comparisons if row.name == name]
+        known += [load_study(row.name, path) for row in studies if row.name == name]
+        if not known:
+            near = did_you_mean(name, {row.name for row in (*comparisons, *studies)})
+            raise NotFoundError(f"no study or comparison {name!r} in store {store.path}: {near}")
+        found += known
+    return found
 
 
 def _data(section: Section) -> dict[str, Any]:

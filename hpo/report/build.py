@@ -152,4 +152,5 @@ def _comparison_facts(results: Results) -> dict[str, str]:
         "seeds": f"{len(results.seeds)}, {'a split of the data each' if results.resplit else 'paired'}",
         "budget of a run": " or ".join(sorted(units)),
         "looks at the verdict": str(results.look),
+        **{name: str(fact) for name, fact in results.facts.items()},
     }

@@ -35,7 +35,7 @@ def test_a_file_is_written_once_and_again_by_force(squares, home):
 
 def test_what_cannot_be_reported_is_told_in_a_line_and_leaves_no_file(hpo, squares, home):
     for arguments, code, told in (
-        (("square", "-o", "a.html"), 4, "no study 'square' in store hpo.db: did you mean 'squares'?"),
+        (("square", "-o", "a.html"), 4, "no study or comparison 'square' in store hpo.db: did you mean 'squares'?"),
         (("squares", "-o", "no/a.html"), 73, "make it first"),
         (("squares", "--force"), 2, "--force is for -o FILE"),
         (("--store", "none.db", "-o", "a.html"), 4, "no store at none.db"),
