@@ -68,4 +68,21 @@ def _hostile(store: Path) -> list[Any]:
     return [hostile_study(store), plain_study(store, 30, name="second")]
 
 
-REPORTS: dict[str, Callable[[Path], list[Any]]] = {"halving": _halving, "nas": _nas, "hostile": _hostile}
+def _comparison(store: Path) -> list[Any]:
+    tasks = {IMAGE: lambda p: -((p["x"] - 0.3) ** 2) - abs(p["y"]), "plane": lambda p: p["x"] + p["y"]}
+    space = {"x": Float(0.0, 1.0), "y": Float(-1.0, 1.0)}
+    searchers = [{SCRIPT: "random"}, {FORMULA: "tpe"}]
+    return [
+        hpo.compare(
+            tasks, space, searchers, seeds=10, trials=20, direction="maximize", name=f"{ENDING}{LINK}", store=store,
+            progress=False,
+        )
+    ]  # fmt: skip
+
+
+REPORTS: dict[str, Callable[[Path], list[Any]]] = {
+    "halving": _halving,
+    "nas": _nas,
+    "hostile": _hostile,
+    "comparison": _comparison,
+}

@@ -64,7 +64,7 @@ def _subjects(names: Sequence[str], path: str | None) -> list[Any]:
         known: list[Any] = [load_comparison(row.name, path) for row in comparisons if row.name == name]
         known += [load_study(row.name, path) for row in studies if row.name == name]
         if not known:
-            near = did_you_mean(name, {row.name for row in (*comparisons, *studies)})
+            near = did_you_mean(name, {row.name for row in comparisons} | {row.name for row in studies})
             raise NotFoundError(f"no study or comparison {name!r} in store {store.path}: {near}")
         found += known
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -86,11 +87,11 @@ def sections(subjects: Sequence[StoredStudy | Compared]) -> list[Section]:
     return found
 
 
-def study_section(study: StoredStudy, title: str | None = None, folded: bool = False) -> Section:
+def study_section(study: StoredStudy) -> Section:
     """A study's figures and trials."""
     data = StudyData(study)
     figures = [figure for key in studies.KEYS if (figure := studies.study_figure(key, data)) is not None]
-    return Section(title or study.name, study.name, figures, _facts(data), trials=trial_table(data), folded=folded)
+    return Section(study.name, study.name, figures, _facts(data), trials=trial_table(data))
 
 
 def _comparison_sections(comparison: Compared) -> list[Section]:
@@ -103,8 +104,10 @@ def _comparison_sections(comparison: Compared) -> list[Section]:
         from hpo.study import load_study
 
         for run in _representatives(analysis.results):
-            title = f"{run.searcher} on {run.task}, seed {run.seed}: the run with the median final value"
-            found.append(study_section(load_study(run.study, comparison.path), title, folded=True))
+            section = study_section(load_study(run.study, comparison.path))
+            chosen = {"chosen": f"for the median final value of {run.searcher} on {run.task}"}
+            title = f"A run of {run.searcher}: {run.task}, seed {run.seed}"
+            found.append(replace(section, title=title, facts={**chosen, **section.facts}, folded=True))
     return found
 
 

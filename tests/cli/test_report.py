@@ -5,6 +5,8 @@ import io
 
 from reported_studies import ESCAPE, FORMULA, HOSTILE, NAMES, TURNED, hostile_study
 
+import hpo as hpo_arena
+
 UNSEEN = {"\u202e", "\x1b"}
 
 
@@ -48,6 +50,19 @@ def test_what_cannot_be_reported_is_told_in_a_line_and_leaves_no_file(hpo, squar
     assert (found.code, found.out) == (3, "")
     assert "'empty' has no trials yet; `hpo resume empty` goes on" in found.err
     assert not (home / "a.html").exists()
+
+
+def test_comparisons_are_reported_by_name_and_where_they_are_the_latest(squares, home):
+    comparison = hpo_arena.compare(
+        lambda p: p["x"], {"x": hpo_arena.Float(0, 1)}, ["random", "tpe"], seeds=2, trials=3, direction="maximize",
+        name="squares", progress=False,
+    )  # fmt: skip
+    found = squares("report").out
+    assert comparison.analysis.sentences[0] in found
+    (section, study) = squares("report", "squares", "--json").json()
+    assert section["verdict"] == list(comparison.analysis.sentences)
+    assert study["verdict"] == []
+    assert {"anytime-1", "final-1"} <= {figure["key"] for figure in section["figures"]}
 
 
 def test_names_reach_terminal_and_spreadsheet_as_text(hpo, home):

@@ -58,8 +58,8 @@ class Opened:
         self.noise.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
-    def unfold(self) -> None:
-        self.page.evaluate("document.querySelectorAll('details.folded').forEach(details => details.open = true)")
+    def unfold(self, which: str) -> None:
+        self.page.evaluate("which => document.querySelectorAll(which).forEach(node => node.open = true)", which)
 
     def draw_all(self) -> int:
         """Scroll to every drawing, as a reader does; how many there are."""

@@ -27,7 +27,7 @@ def keep(opened: Opened, name: str) -> None:
 def test_a_report_draws_every_figure_and_asks_for_nothing(kind: str, view: str, reports: Reports, opened: Open) -> None:
     width, dark = VIEWS[view]
     found = opened(reports(kind), width, dark)
-    found.unfold()
+    found.unfold("details.folded")
     count = found.draw_all()
     keep(found, f"{kind}-{view}")
     assert count >= 3
@@ -44,22 +44,39 @@ def test_figures_are_drawn_only_when_they_come_near(reports: Reports, opened: Op
     assert 1 <= drawn < found.page.locator(".drawing").count()
 
 
-def test_names_come_out_as_text_only(reports: Reports, opened: Open) -> None:
-    found = opened(reports("hostile"))
+NAMED = {
+    "hostile": (SCRIPT, IMAGE, ENDING, LINK, MARKUP, FORMULA, "\\u202egnp.exe", "\\x1b[31mred", "{{ 7 * 7 }}"),
+    "comparison": (SCRIPT, IMAGE, ENDING, LINK, FORMULA),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_names_come_out_as_text_only(kind: str, reports: Reports, opened: Open) -> None:
+    found = opened(reports(kind))
+    found.unfold("details")
     found.draw_all()
-    for node in found.page.locator("details").all():
-        node.evaluate("node => node.open = true")
     foreign = "main :is(img, iframe, object, embed, b, i, base, form, a), main script:not([type='application/json'])"
     assert found.page.locator(foreign).count() == 0
     styled = "svg :is(a, [style*='font-weight: bold'], [style*='font-style: italic'])"
     assert found.page.locator(styled).count() == 0
     text = found.page.evaluate("document.body.innerText")
-    for name in (SCRIPT, IMAGE, ENDING, LINK, MARKUP, FORMULA, "\\u202egnp.exe", "\\x1b[31mred", "{{ 7 * 7 }}"):
-        assert name in text
+    assert [name for name in NAMED[kind] if name not in text] == []
     assert not {"\u202e", "\x1b"} & set(found.page.content())
     drawn = "\n".join(found.page.locator("svg text").all_text_contents())
     assert "&lt;" not in drawn  # escaped once, not twice
     assert "<" in drawn
+    assert found.noise == []
+
+
+def test_a_folded_study_is_drawn_when_it_is_opened(reports: Reports, opened: Open) -> None:
+    found = opened(reports("comparison"))
+    folded = found.page.locator("details.folded")
+    assert folded.count() == 2
+    drawing = folded.first.locator(".drawing").first
+    assert drawing.get_attribute("data-drawn") is None
+    folded.first.locator("summary").first.click()
+    drawing.scroll_into_view_if_needed()
+    drawing.locator("svg.main-svg").first.wait_for()
     assert found.noise == []
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from reported_studies import hostile_study, plain_study
 
+import hpo
 from hpo import Float, create_study
 from hpo.errors import CannotCreateError, NoResultError, StorageError
-from hpo.report import build, studies
+from hpo.report import build, comparisons, studies
 from hpo.report.build import sections, write_report
 
 
@@ -97,13 +98,33 @@ def test_a_study_in_which_nothing_has_ended_has_no_report(store: Path, tmp_path:
 
 
 def test_a_study_in_which_all_trials_failed_has_a_report(store: Path, tmp_path: Path) -> None:
-    from hpo import search
-
     def fail(params: Any) -> float:
         raise ValueError("always")
 
-    study = search(fail, {"x": Float(0, 1)}, "random", 3, direction="maximize", store=store, progress=False)
+    study = hpo.search(fail, {"x": Float(0, 1)}, "random", 3, direction="maximize", store=store, progress=False)
     (section,) = write_report([study], tmp_path / "report.html")
     assert section.facts["best"] == "none"
     assert section.trials is not None
     assert [row[5] for row in section.trials.rows] == ["ValueError: always"] * 3
+
+
+def test_a_comparison_has_verdict_and_figures_then_a_run_of_each_searcher(store: Path, tmp_path: Path) -> None:
+    space = {"x": Float(0.0, 1.0)}
+    searchers = ["random", {"other": "random"}]
+    comparison = hpo.compare(
+        lambda p: p["x"], space, searchers, seeds=3, trials=4, direction="maximize", store=store, progress=False
+    )
+    first, *runs = write_report([comparison], tmp_path / "report.html")
+    assert tuple(first.sentences) == comparison.analysis.sentences
+    keys = list(dict.fromkeys(figure.key.split("-")[0] for figure in first.figures))
+    assert keys == [key for key in comparisons.KEYS if key in keys]
+    assert {"anytime", "final", "runs"} <= set(keys)
+    assert [run.folded for run in runs] == [True, True]
+    for label, section in zip(("random", "other"), runs, strict=True):
+        assert section.title.startswith(f"A run of {label}: ")
+        values = comparison.results.of(comparison.results.tasks[0].name, label)
+        middle = sorted(run.final for run in values)[1]
+        assert [run.study for run in values if run.final == middle] == [section.name]
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert text.count('<details class="folded">') == 2
+    assert "somebodys-folder" not in text
