@@ -29,6 +29,7 @@ COMMANDS = {
     "best": "Show the winner of a study, or save its model.",
     "predict": "Predict the rows of a table with a saved model.",
     "export": "Write all trials of a study as CSV, as JSON lines or into an Optuna database.",
+    "report": "Report on studies and comparisons: one page that opens without network, or tables.",
     "searchers": "List the searchers, or the settings of one.",
     "studies": "List the studies that come with hpo.",
 }

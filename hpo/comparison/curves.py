@@ -20,6 +20,7 @@ from hpo.comparison.results import Run, Task
 
 POINTS: Final = 100  # of a band, at most
 RESAMPLES: Final = 1000
+_MOST: Final = 1e200  # a regret that is summed without overflow
 _ENDS: Final = (0.025, 0.975)  # of a 95 % band
 
 
@@ -55,7 +56,7 @@ class Scale:
         seen = np.concatenate([reference, *(s * np.asarray(run.incumbent, float) for run in runs)])
         best = float(np.nanmax(seen, initial=-math.inf))
         width = best - float(np.median(reference)) if len(reference) else 0.0
-        without = (best - float(reference.min())) / width if width else 1.0
+        without = min((best - float(reference.min())) / width, _MOST) if width else 1.0
         return cls(s, best, width, without)
 
     def regret(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -64,7 +65,8 @@ class Scale:
         Without a scale, all 0. NaN, a run without success, gets the regret of the worst reference trial, at least 1.
         """
         y = self.sign * np.asarray(values, float)
-        out = (self.best - y) / self.width if self.width else np.zeros(y.shape)
+        with np.errstate(over="ignore"):
+            out = np.minimum((self.best - y) / self.width, _MOST) if self.width else np.zeros(y.shape)
         return np.where(np.isnan(y), self.without, out)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hpo.comparison import statistics
 from hpo.comparison.analysis import AcrossTasks, Pair, TaskAnalysis
+from hpo.comparison.curves import Scale
 from hpo.comparison.results import Results
 from hpo.text import value_text
 
@@ -32,9 +33,9 @@ def sentences(results: Results, tasks: Mapping[str, TaskAnalysis], across: Acros
     else:
         found = _on_tasks(results, tasks)
     if across is not None and len(results.searchers) > 1:
-        found.append(_ranks(across, untested=first.why_not is None))
+        found.append(_ranks(across, first))
     tested = first.why_not is None
-    return (*found, *_looks(results, tested), *_scales(tasks, across), *_exhausted(results), *_failures(results))
+    return (*found, *_looks(results, tested), *_scales(results, across), *_exhausted(results), *_failures(results))
 
 
 # -- claims
@@ -143,10 +144,10 @@ def _tests(pairs: int) -> str:
 # -- what else to know
 
 
-def _ranks(across: AcrossTasks, untested: bool) -> str:
+def _ranks(across: AcrossTasks, first: TaskAnalysis) -> str:
     ranked = sorted(across.ranks.items(), key=lambda item: item[1])
     ranks = _list(f"{_name(label)} {rank:.1f}" for label, rank in ranked)
-    if across.why_not is None or not untested:
+    if across.why_not in (None, first.why_not):
         p = "" if math.isnan(across.friedman) else f" (Friedman's test that all are alike: {_p(across.friedman)})"
         return f"Mean ranks over tasks, 1 is best: {ranks}{p}."
     return f"Over tasks no test is made: {across.why_not}. Mean ranks, 1 is best: {ranks}."
@@ -161,20 +162,21 @@ def _looks(results: Results, tested: bool) -> list[str]:
     ]
 
 
-def _scales(tasks: Mapping[str, TaskAnalysis], across: AcrossTasks | None) -> list[str]:
+def _scales(results: Results, across: AcrossTasks | None) -> list[str]:
     """Tasks that say nothing over tasks: without a scale all regrets are 0."""
-    flat = [
-        _name(name)
-        for name, one in tasks.items()
-        if not any(regret for label, regrets in one.regret.items() for regret in _successes(one, label, regrets))
-    ]
-    if across is None or not flat:
+    if across is None:
         return []
-    return [f"Ranks count all searchers that succeeded as equal on {_list(flat)}: no run beat the median random trial."]
-
-
-def _successes(one: TaskAnalysis, label: str, regrets: Sequence[float]) -> list[float]:
-    return [regret for regret, value in zip(regrets, one.final[label], strict=True) if not math.isnan(value)]
+    scales = {
+        task.name: Scale.of(task, [run for run in results.runs.values() if run.task == task.name])
+        for task in results.tasks
+    }
+    flat = [_name(name) for name, scale in scales.items() if scale.width == 0]
+    if not flat:
+        return []
+    return [
+        f"Over tasks all searchers that succeeded count as equal on {_list(flat)}: "
+        "the random reference trials give regret no scale."
+    ]
 
 
 def _exhausted(results: Results) -> list[str]:

@@ -181,21 +181,26 @@ def window_of(values: Sequence[float] | np.ndarray, maximized: bool) -> tuple[tu
     if not found.size:
         return None
     best, worst = (found.max(), found.min()) if maximized else (found.min(), found.max())
-    usual = np.quantile(found, 0.25 if maximized else 0.75, method="nearest")
-    with np.errstate(over="ignore"):
-        reach = abs(usual - best)
-        far = reach > 0 and abs(worst - best) > FAR * reach
-    if far:
-        worst = best - 2 * reach if maximized else best + 2 * reach
-    low, high = sorted((float(best), float(worst)))
+    best, worst = float(best), float(worst)  # whose arithmetic becomes infinite without a warning
+    reach = float(np.quantile(found, 0.25 if maximized else 0.75, method="nearest")) - best
+    if reach and abs(worst - best) > FAR * abs(reach) and math.isfinite(best + 2 * reach):
+        worst = best + 2 * reach
+    low, high = sorted((best, worst))
     return (low, high), int(((found < low) | (found > high)).sum())
+
+
+def median(values: np.ndarray) -> float:
+    """Of one value or more, which may be close to the greatest floats."""
+    with np.errstate(over="ignore"):
+        return float(np.median(values))
 
 
 def outside_text(outside: int) -> str:
     """The sentence of a caption about values that a `window_of` leaves out; empty if there are none."""
     if not outside:
         return ""
-    return f" {outside} values far worse than the others lie outside the drawing: double-click it to see all."
+    count, verb = ("1 value", "lies") if outside == 1 else (f"{outside:,} values", "lie")
+    return f" {count} far worse than the others {verb} outside the drawing: double-click it to see all."
 
 
 def spread(count: int, limit: int, head: int = 1) -> list[int]:

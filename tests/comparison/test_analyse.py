@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from made_results import finals, random_results, task
+from made_results import finals, random_results, results, task
 from scipy import stats
 
 from hpo.comparison.analyse import analyse
+from hpo.comparison.latex import latex
 from hpo.comparison.statistics import adjust, detectable, first_step
 from hpo.seeding import generator
 
@@ -196,3 +197,31 @@ def test_a_task_on_which_everything_failed_is_analysed_all_the_same(case):
     analysis = analyse(finals([task(reference=reference)], values))
     assert all(pair.better is None for pair in analysis.tasks["moons"].pairs)
     assert all(regret >= 1 for of in analysis.tasks["moons"].regret.values() for regret in of)
+
+
+@pytest.mark.parametrize("case", range(30))
+def test_whatever_the_results_the_analysis_is_within_its_ranges(case):
+    rng = generator("whatever", case)
+    seeds, tasks = int(rng.integers(1, 9)), int(rng.choice([1, 2, 9]))
+    on, paths = [], {}
+    for t in range(tasks):
+        scale = 10.0 ** rng.integers(-300, 300)
+        reference = scale * rng.normal(size=rng.integers(0, 4))
+        on.append(task(f"task {t}", direction=str(rng.choice(["maximize", "minimize"])), reference=reference))
+        for label in "abcd"[: rng.integers(1, 5)] if t == 0 else list(dict.fromkeys(label for _, label in paths)):
+            drawn = [scale * rng.normal(size=rng.integers(0, 6)).round(1) for _ in range(seeds)]
+            paths[f"task {t}", label] = [np.where(rng.random(len(run)) < 0.2, NAN, run) for run in drawn]
+    analysis = analyse(results(on, paths, look=int(rng.integers(1, 4))))
+    pairs = [pair for one in analysis.tasks.values() for pair in one.pairs]
+    for pair in [*pairs, *(analysis.across.pairs if analysis.across else ())]:
+        assert 0 <= pair.probability <= 1
+        assert math.isnan(pair.p) or 0 < pair.p <= pair.adjusted <= 1
+        assert pair.better is None or pair.adjusted <= 0.05
+    for one in analysis.tasks.values():
+        assert all(0 <= regret < math.inf for of in one.regret.values() for regret in of)
+        for found in (*one.by_spent.values(), *one.by_trials.values()):
+            begun = ~np.isnan(found.median)
+            assert (found.low <= found.high)[begun].all()
+            assert (found.iqm_low <= found.iqm_high)[begun].all()
+    assert analysis.sentences
+    assert latex(analysis).count("\n") == len(analysis.results.searchers) + 8

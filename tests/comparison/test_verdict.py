@@ -230,12 +230,15 @@ def test_failures_are_counted_as_runs_and_as_trials():
     )
 
 
-def test_tasks_without_a_scale_are_said_to_count_for_nothing_over_tasks():
-    on = [task("moons"), task("wine", reference=())]
-    values = {(t.name, label): rising(base) for t in on for label, base in (("a", 0.9), ("b", 0.8))}
-    assert analyse(finals(on, values)).sentences[-1] == (
-        "Ranks count all searchers that succeeded as equal on wine: no run beat the median random trial."
+@pytest.mark.parametrize(("reference", "scale"), [((), False), ((0.9, 0.99, 0.99), False), ((0.9, 0.98, 0.99), True)])
+def test_tasks_without_a_scale_are_said_to_count_for_nothing_over_tasks(reference, scale):
+    on = [task("moons"), task("wine", reference=reference)]
+    values = {(t.name, label): rising(0.8 if label == "a" else 0.7) for t in on for label in "ab"}
+    expected = (
+        "Over tasks all searchers that succeeded count as equal on wine: "
+        "the random reference trials give regret no scale."
     )
+    assert (expected in analyse(finals(on, values)).sentences) is not scale
 
 
 def test_names_cannot_move_the_cursor():

@@ -90,7 +90,7 @@ def _plane(data: StudyData, names: tuple[str, str], both: np.ndarray, inside: np
     cell = row * median.shape[1] + column
     for index in np.unique(cell).tolist():
         found = values[cell == index]
-        median.flat[index], count.flat[index] = np.median(found), len(found)
+        median.flat[index], count.flat[index] = style.median(found), len(found)
     numbers = np.array([trial.number for trial in data.ranking], dtype=np.int32)[inside]
     kept = style.spread(len(at), MAX_POINTS)
     return Plane(*names, x_edges, y_edges, median, count, at[kept], numbers[kept])

@@ -128,7 +128,7 @@ def _caption(data: StudyData, shown: Lines) -> str:
         )
     window = style.window_of([trial.value or 0.0 for trial in data.ranking], data.maximized)
     if window is not None and window[1]:
-        words.append(f"{window[1]} values far worse than the others are drawn at the end of the last row.")
+        words.append(f"Values far worse than the others ({window[1]:,}) are drawn at the end of the last row.")
     return " ".join(words)
 
 

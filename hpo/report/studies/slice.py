@@ -76,7 +76,7 @@ def _panel(name: str, domain: Domain, ranking: Sequence[Trial]) -> Panel:
     at = np.array([style.position(domain, trial.params[name]) for trial in active])
     values = np.array([trial.value for trial in active], dtype=np.float64)
     few = style.indexed(domain) and (domain.size or 0) <= style.MAX_TICKS
-    medians = [(place, float(np.median(values[at == place]))) for place in np.unique(at).tolist()] if few else []
+    medians = [(place, style.median(values[at == place])) for place in np.unique(at).tolist()] if few else []
     kept = style.spread(len(active), DOTS, HEAD)
     numbers = np.array([active[i].number for i in kept], dtype=np.int32)
     return Panel(name, domain, numbers, at[kept], values[kept], medians)

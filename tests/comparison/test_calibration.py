@@ -1,0 +1,38 @@
+"""The promises of the tests hold where it counts: in what verdicts claim."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_calibration.py"
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """The script that counts."""
+    found = importlib.util.spec_from_file_location("bench_calibration", SCRIPT)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_salted_searchers_are_alike_and_yet_independent(bench):
+    asked = [
+        [proposal.params["x"] for proposal in searcher.bind(bench.SPACE, seed=3).ask(4)]
+        for searcher in (*bench.alike(0).values(), bench.alike(0)["random 0"])
+    ]
+    assert len({x for run in asked for x in run}) == 5 * 4
+    assert asked[0] == asked[-1]
+
+
+def test_the_count_that_passes_is_36_of_500(bench, capsys):
+    none = bench.LEVEL + 2.26 * bench.deviation(bench.LEVEL, 500)
+    assert bench.report("none", [True] * 36 + [False] * 464, 0, none)
+    assert not bench.report("none", [True] * 37 + [False] * 463, 0, none)
+    assert "expected at most 36: NOT met" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_of_500_comparisons_of_alike_searchers_few_claim_a_difference_and_planted_ones_are_found(bench, capsys):
+    assert bench.main([]) == 0, capsys.readouterr().out
