@@ -141,7 +141,7 @@ def _curve(
             y=np.maximum(values[kept], floor).astype(np.float32),
             mode="lines",
             yaxis=axis,
-            legendgroup=name,
+            legendgroup=label(name),
             showlegend=False,
             **more,
         )

@@ -57,8 +57,7 @@ def _figure(
             "Without a star the difference may be chance, however great it looks."
         )
     else:
-        caption += f"No test is made, so none of it need be more than chance: {why_not}"
-        caption += "" if why_not.endswith(".") else "."
+        caption += f"No test is made: {why_not}; all of it may be chance."
     if len(analysis.results.searchers) > _CROWDED:
         caption += " The numbers are in the table, and where the pointer is."
     # the clearest first, so that none that is told apart is cut off
