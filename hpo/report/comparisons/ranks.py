@@ -115,7 +115,7 @@ def _draw(analysis: Analysis, across: AcrossTasks) -> Any:
                 y=[0, y, y],
                 mode="lines+markers",
                 line={"color": colour[place.name], "width": 1.5},
-                marker={"size": [7, 0, 0], "opacity": 1},
+                marker={"size": [7, 0, 0], "opacity": 1, "line": {"width": 0}},
                 cliponaxis=False,
                 hovertemplate=f"{style.hover(place.name)}: mean rank {place.rank:.3g}<extra></extra>",
             )
@@ -141,7 +141,7 @@ def _draw(analysis: Analysis, across: AcrossTasks) -> Any:
                 y=[14 + _BAR * row] * (len(group) + 2),
                 mode="lines+markers",
                 line={"color": style.MUTED, "width": 3},
-                marker={"color": style.MUTED, "size": [0, *[8] * len(group), 0], "opacity": 1},
+                marker={"color": style.MUTED, "size": [0, *[8] * len(group), 0], "opacity": 1, "line": {"width": 0}},
                 hovertemplate=f"not told apart: {', '.join(map(style.hover, group))}<extra></extra>",
             )
         )
