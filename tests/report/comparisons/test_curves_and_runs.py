@@ -57,6 +57,14 @@ def test_regret_far_above_that_of_random_trials_is_cut_and_told():
     assert "Regret above 1.5 is cut off" in shown.caption
 
 
+def test_a_curve_that_rises_is_explained():
+    rising, falling = band(NAN, 0.5, 0.6), band(0.6, 0.5, 0.5)
+    assert anytime.rises({"a": falling, "b": rising})
+    assert not anytime.rises({"a": falling})
+    shown = anytime.figures(analysis(VALUES, bands={"tpe": rising, "random": falling}))[0]
+    assert "A curve rises where a trial reaches a later epoch" in shown.caption
+
+
 def test_long_curves_are_thinned_to_their_ends():
     bands = {name: band(*np.linspace(1, 0, 5000)) for name in ("tpe", "random")}
     drawn = anytime.figures(analysis(VALUES, bands=bands))[0].draw()
