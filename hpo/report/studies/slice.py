@@ -164,7 +164,7 @@ def _traces(panel: Panel, mark: str, data: StudyData) -> list[Any]:
         x=panel.at,
         y=panel.values,
         customdata=panel.numbers,
-        marker={"size": 5, "color": style.faded(style.PALETTE[0], 0.45)},
+        marker={"size": 5, "color": style.faded(style.PALETTE[0], 0.65)},
         hovertemplate=told,
         **place,
     )
