@@ -95,7 +95,7 @@ def axis(title: object, /, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def value_axis(title: object, window: tuple[float, float] | None, **more: Any) -> dict[str, Any]:
+def value_axis(title: object, window: tuple[float, float] | None, /, **more: Any) -> dict[str, Any]:
     """The axis of a metric, showing `window` of it with some air; None: all of it."""
     return axis(title, **({} if window is None else {"range": list(_padded(*window))}), **more)
 
@@ -182,7 +182,8 @@ def window_of(values: Sequence[float] | np.ndarray, maximized: bool) -> tuple[tu
     """What a drawing of finite values shows of their axis, and how many of them lie outside.
 
     All of them, unless the worst are more than FAR times as far from the best as the better three quarters: one
-    training that diverged would else press all others onto a line. None: no values.
+    training that diverged would else press all others onto a line. Nor is anything beyond 1e300, where plotly's
+    floats overflow. None: no values.
     """
     found = np.asarray(values, dtype=np.float64)
     if not found.size:
@@ -192,7 +193,7 @@ def window_of(values: Sequence[float] | np.ndarray, maximized: bool) -> tuple[tu
     reach = float(np.quantile(found, 0.25 if maximized else 0.75, method="nearest")) - best
     if reach and abs(worst - best) > FAR * abs(reach) and math.isfinite(best + 2 * reach):
         worst = best + 2 * reach
-    low, high = sorted((best, worst))
+    low, high = (min(max(end, -_GREATEST), _GREATEST) for end in sorted((best, worst)))
     return (low, high), int(((found < low) | (found > high)).sum())
 
 

@@ -145,8 +145,9 @@ def _draw(data: StudyData, shown: Sequence[Panel]) -> go.Figure:
             automargin=False,
         )
         axes[f"yaxis{mark}"] = style.value_axis(
-            data.metric if column == 0 else "",
+            "",
             window and window[0],
+            title={"text": label(data.metric, NAME) if column == 0 else "", "standoff": 8},
             domain=[bottom, top],
             anchor=f"x{mark}",
             showticklabels=column == 0,
