@@ -173,13 +173,13 @@ def test_studies_do_not_wait_for_each_other(drive, objective):
 
 def test_a_complete_study_is_not_asked_again(drive, objective, monkeypatch):
     asked = []
-    ask = Driver.ask
+    next_round = Driver.next_round
 
-    def counted(driver, n):
+    def counted(driver):
         asked.append(driver.name)
-        return ask(driver, n)
+        return next_round(driver)
 
-    monkeypatch.setattr(Driver, "ask", counted)
+    monkeypatch.setattr(Driver, "next_round", counted)
     run([drive("random", "short", 4), drive("random", "long", 40)], InProcessExecutor(objective), Silent(), Stop())
     assert asked.count("short") == 2
 
