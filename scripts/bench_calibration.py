@@ -60,11 +60,6 @@ class Salted(Random):
 
     salt: int = 0
 
-    @property
-    def default_batch(self):
-        """No more than are needed: thousands of drawn and dropped proposals would take most of the time."""
-        return TRIALS
-
     def rng(self, number, purpose="propose"):
         """The stream of trial `number` for one purpose."""
         return seeding.generator(self.seed, self.salt, number, purpose)
