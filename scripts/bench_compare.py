@@ -11,7 +11,8 @@ NOTE: all of the other side would take half an hour or more: it runs the first s
 wall clock is scaled to all seeds. Seeds differ in their trials, so the scaled time is right to some percent.
 
 Both sides give the same trials: the incumbents' values of the runs that both made are compared, and shown if they
-differ by more than rounding. Targets are for the full run on two idle cores; `--quick` only shows that everything works.
+differ by more than rounding. Targets are for the full run on two idle cores; `--quick` only shows that everything
+works.
 """
 
 import argparse

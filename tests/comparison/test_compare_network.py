@@ -1,4 +1,4 @@
-"""Comparisons of the shared objective: all runs train in one engine, each seed on its split if asked, then are tested."""
+"""Comparisons of the shared objective: all train in one engine, each seed on its split if asked, then are tested."""
 
 import pytest
 
@@ -55,10 +55,11 @@ def test_an_incumbent_trained_and_tested_alone_is_the_same(which, request):
 
 def test_each_seed_has_a_split_of_its_own_and_all_searchers_have_it(resplit, shared):
     def seeds(comparison):
+        results, path = comparison.results, comparison.path
         return [
-            [load_study(run.study, comparison.path).spec.objective["data_seed"] for run in comparison.results.of("moons", s)]
-            for s in comparison.results.searchers
-        ]  # fmt: skip
+            [load_study(run.study, path).spec.objective["data_seed"] for run in results.of("moons", label)]
+            for label in results.searchers
+        ]
 
     assert seeds(shared) == [[0, 0], [0, 0]]
     [one, other] = seeds(resplit)
@@ -114,9 +115,7 @@ class WithTestRows(FunctionObjective):
 
 
 def test_an_objective_of_ones_own_with_test_data_is_tested(tmp_path):
-    found = compare(
-        WithTestRows(f, direction="minimize"), {"x": Int(0, 9)}, ["random"], seeds=2, trials=4, store=tmp_path / "hpo.db",
-        progress=False,
-    )  # fmt: skip
+    objective, store = WithTestRows(f, direction="minimize"), tmp_path / "hpo.db"
+    found = compare(objective, {"x": Int(0, 9)}, ["random"], seeds=2, trials=4, store=store, progress=False)
     for run in found.results.runs.values():
         assert run.test == {"value": run.final + 0.5}
