@@ -276,7 +276,8 @@ def run_comparison(
         row = Comparisons(opened).create(name or f"compare-{label}", made.spec_json(), number=name is None)
         conductor = Conductor(opened, row, made, where, timeout, Board(progress))
         conductor.run()
-    return load_comparison(row.name, opened.db.file if store is None else store)
+    again = opened.reopened("read")
+    return Comparison(again, Comparisons(again).get(row.name))
 
 
 def _stored(name: str | None, store: str | Path | None) -> ComparisonPlan | None:
