@@ -1,8 +1,12 @@
 """One study's side of the loop: searcher, budget and open round, kept in step with the store."""
 
+import contextlib
 import os
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from hpo.environment import BY_HAND, environment
 from hpo.errors import LockedError
@@ -12,6 +16,19 @@ from hpo.store.lock import DriverLock
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.trial import Job, Outcome, Proposal
+
+
+@dataclass(frozen=True)
+class Round:
+    """What begins next in a study.
+
+    Attributes:
+        n: how many the searcher was asked for; 0: the proposals continue enqueued trials.
+        proposals: some.
+    """
+
+    n: int
+    proposals: Sequence[Proposal]
 
 
 class Driver:
@@ -26,6 +43,7 @@ class Driver:
         restarts: whether each evaluation of the objective starts anew, and so is charged all its epochs.
         device: noted in the store, as is:
         execution: how trials will be run.
+        surroundings: what `environment(device)` says, where many drivers begin at once; None: it is asked.
 
     Raises:
         LockedError: another process drives the study.
@@ -40,6 +58,7 @@ class Driver:
         restarts: bool = False,
         device: str = BY_HAND,
         execution: Execution = DEFAULT,
+        surroundings: Mapping[str, Any] | None = None,
     ) -> None:
         self.store = store
         self.study = row.id
@@ -48,9 +67,11 @@ class Driver:
         self.trials = trials
         self._restarts = restarts
         self._in_vain = False  # the last ask brought nothing, and nothing was told since
+        self._due: list[Outcome] = []  # stored as told, and the searcher is yet to hear of them
+        self._thought = 0.0  # processor seconds of the searcher since the last event
         self._lock = locked(store, row)
         try:
-            noted = environment(device) | {"execution": execution.to_json()}
+            noted = dict(surroundings or environment(device)) | {"execution": execution.to_json()}
             store.begin_run(row.id, trials, noted)
             self.searcher = self.spec.bound_searcher()
             self._fold()
@@ -80,32 +101,59 @@ class Driver:
         """Jobs of the open round that have not ended; after a restart they run again."""
         return list(self._jobs.values())
 
-    def next_jobs(self) -> list[Job]:
-        """A new round if none is open; free-running, as many as have ended. Stored as begun; may be none."""
+    def next_round(self) -> Round | None:
+        """A new round if none is open; free-running, as many as have ended. `begin` it before anything else.
+
+        None when the budget is spent or nothing can be proposed now.
+        """
         wanted = self.spec.batch - len(self._jobs) if self.spec.free_running or not self._jobs else 0
         if wanted <= 0 or (self._in_vain and self._jobs):
-            return []
-        jobs = self.ask(wanted)
-        self._in_vain = not jobs
+            return None
+        found = self._think(wanted)
+        self._in_vain = found is None
+        return found
+
+    def next_jobs(self) -> list[Job]:
+        """The jobs of `next_round`, begun; may be none."""
+        found = self.next_round()
+        return [] if found is None else self.begin(found)
+
+    def begin(self, found: Round) -> list[Job]:
+        """The jobs of a round, stored as begun in one transaction."""
+        thought, self._thought = self._thought, 0.0
+        spec = self.spec
+        jobs = self.store.start(self.study, found.n, found.proposals, spec.seed, spec.trial_epochs, thought)
+        self._jobs |= {job.evaluation: job for job in jobs}
+        if found.n:
+            with self._thinking():
+                self.searcher.accept(found.proposals)
         return jobs
 
     def ask(self, n: int) -> list[Job]:
         """Up to `n` jobs, stored as begun; none when the budget is spent or nothing can be proposed."""
+        found = self._think(n)
+        return [] if found is None else self.begin(found)
+
+    def _think(self, n: int) -> Round | None:
         enqueued = self._ask_enqueued(n)
         if enqueued:
-            return self._begin(0, enqueued)
+            return Round(0, enqueued)
         if self._enqueued:  # the budget does not reach them: neither does it reach anything else
-            return []
+            return None
         if any(job.number >= self.searcher.next_number for job in self._jobs.values()):
-            return []  # enqueued trials that the searcher is yet to hear of: it would give their numbers again
-        proposals = self._affordable(self.searcher.propose(n))
-        if not proposals:
-            return []
-        jobs = self._begin(n, proposals)
-        self.searcher.accept(proposals)
-        return jobs
+            return None  # enqueued trials that the searcher is yet to hear of: it would give their numbers again
+        if self._left is not None and self._left <= 0:
+            return None  # nothing is free
+        with self._thinking():
+            proposals = self._affordable(self.searcher.propose(n))
+        return Round(n, proposals) if proposals else None
 
     def record(self, outcomes: Sequence[Outcome], *, tell_at_once: bool = False) -> None:
+        """`save` outcomes, then `tell` the searcher."""
+        self.save(outcomes, tell_at_once=tell_at_once)
+        self.tell()
+
+    def save(self, outcomes: Sequence[Outcome], *, tell_at_once: bool = False) -> None:
         """Store outcomes, in one transaction.
 
         The searcher is told when the round is complete, so that the order of arrival changes nothing; by hand and
@@ -116,11 +164,20 @@ class Driver:
             self._outcomes[outcome.evaluation] = outcome
             del self._jobs[outcome.evaluation]
         told = sorted(self._outcomes) if tell_at_once or not self._jobs else []
-        self.store.record(self.study, outcomes, self.spec.trial_epochs, told)
+        thought = self._thought
+        self.store.record(self.study, outcomes, self.spec.trial_epochs, told, thought)
         self.charged += sum(outcome.charged for outcome in outcomes)
         if told:
+            self._thought = 0.0
+            self._due += [self._outcomes.pop(evaluation) for evaluation in told]
+
+    def tell(self) -> None:
+        """Tell the searcher what was stored as told."""
+        if self._due:
+            due, self._due = self._due, []
             self._in_vain = False
-            self.searcher.tell([self._outcomes.pop(evaluation) for evaluation in told])
+            with self._thinking():
+                self.searcher.tell(due)
 
     def cancel(self) -> None:
         """Store that what is outstanding was stopped; it runs again on resume."""
@@ -131,10 +188,13 @@ class Driver:
         """Give up the study, so that others may drive it."""
         self._lock.release()
 
-    def _begin(self, n: int, proposals: Sequence[Proposal]) -> list[Job]:
-        jobs = self.store.start(self.study, n, proposals, self.spec.seed, self.spec.trial_epochs)
-        self._jobs |= {job.evaluation: job for job in jobs}
-        return jobs
+    @contextlib.contextmanager
+    def _thinking(self) -> Iterator[None]:
+        begun = time.thread_time()
+        try:
+            yield
+        finally:
+            self._thought += time.thread_time() - begun
 
     def _ask_enqueued(self, n: int) -> list[Proposal]:
         if not self._enqueued:
@@ -145,10 +205,10 @@ class Driver:
         return self._affordable([Proposal(trial.params, epochs, continues=trial.number) for trial in trials])
 
     def _affordable(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        """The beginning of `proposals` that the budget reaches, with what is outstanding already spent."""
-        if self.budget is None:
+        """The beginning of `proposals` that the budget reaches."""
+        left = self._left
+        if left is None:
             return list(proposals)
-        left = self.budget - self.charged - sum(self._cost(job.start, job.target) for job in self._jobs.values())
         kept: list[Proposal] = []
         for proposal in proposals:
             start = 0 if proposal.continues is None else self.searcher.reached(proposal.continues)
@@ -157,6 +217,13 @@ class Driver:
                 break
             kept.append(proposal)
         return kept
+
+    @property
+    def _left(self) -> int | None:
+        """What is left of the budget, with what is outstanding already spent."""
+        if self.budget is None:
+            return None
+        return self.budget - self.charged - sum(self._cost(job.start, job.target) for job in self._jobs.values())
 
     def _cost(self, start: int, target: int) -> int:
         return target if self._restarts else target - start

@@ -2,20 +2,24 @@
 
 A round belongs to one study, and studies never wait for each other: whichever has no open round is asked
 again, and jobs of all of them are under way together. A free-running study has no rounds: it is asked again as soon as
-one of its jobs has ended.
+one of its jobs has ended. What studies begin at one time is stored in one transaction,
+and so is what ends.
 """
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from hpo.driver import Driver
+from hpo.driver import Driver, Round
 from hpo.executors.base import Executor
 from hpo.signals import Stop
+from hpo.store import Store
 from hpo.trial import Outcome, Progress
 
-WAIT_SECONDS = 0.1  # outcomes of this long are stored together
+WAIT_SECONDS = 0.1  # outcomes of this long are stored together, and so is what searchers propose in this time
 
 
 class Ending(StrEnum):
@@ -53,27 +57,33 @@ def run(
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     by_study = {driver.study: driver for driver in drivers}
-    going: list[Driver] = list(drivers)
+    to_ask = deque(drivers)  # something may have changed for them since they were last asked
     stops_at: float | None = None  # once a stop was requested
     try:
         for driver in drivers:
             executor.submit(driver.outstanding)
         while True:
-            for driver in going if stops_at is None else ():
-                executor.submit(driver.next_jobs())
-            going = [driver for driver in going if driver.outstanding]  # the others are complete: not asked again
-            if not going:
+            if stops_at is None:
+                _begin(to_ask, executor)
+            if not (any(driver.outstanding for driver in drivers) or (to_ask and stops_at is None)):
                 return Ending.COMPLETE if stops_at is None else Ending.STOPPED
             arrived: dict[int, list[Outcome]] = {}
-            for job, event in executor.wait(WAIT_SECONDS):
+            for job, event in executor.wait(0.0 if to_ask else WAIT_SECONDS):
                 if isinstance(event, Outcome):
                     arrived.setdefault(job.study, []).append(event)
                 else:
                     watcher.progress(by_study[job.study], event)
+            for store, group in _by_store([by_study[study] for study in arrived]):
+                with store.together():
+                    for driver in group:
+                        driver.save(arrived[driver.study])
             for study, outcomes in arrived.items():
-                by_study[study].record(outcomes)
-                executor.release(study, by_study[study].searcher.may_continue)
-                watcher.outcomes(by_study[study], outcomes)
+                driver = by_study[study]
+                driver.tell()
+                executor.release(study, driver.searcher.may_continue)
+                watcher.outcomes(driver, outcomes)
+                if driver not in to_ask:
+                    to_ask.append(driver)
             if stop.requested and stops_at is None:
                 stops_at = time.monotonic() + executor.finish()
             if stops_at is not None and (time.monotonic() >= stops_at or not executor.busy):
@@ -83,4 +93,29 @@ def run(
     finally:
         for driver in drivers:
             executor.cancel(driver.outstanding)
-            driver.cancel()
+        for store, group in _by_store(drivers):
+            with store.together():
+                for driver in group:
+                    driver.cancel()
+
+
+def _begin(to_ask: deque[Driver], executor: Executor) -> None:
+    """Ask the first of the studies, as many as fit into `WAIT_SECONDS` of thinking: those that train do not wait."""
+    until, rounds = time.perf_counter() + WAIT_SECONDS, dict[Driver, Round]()
+    while to_ask and (not rounds or time.perf_counter() < until):
+        driver = to_ask.popleft()
+        if (found := driver.next_round()) is not None:
+            rounds[driver] = found
+    for store, group in _by_store(list(rounds)):
+        jobs = []
+        with store.together():
+            for driver in group:
+                jobs += driver.begin(rounds[driver])
+        executor.submit(jobs)
+
+
+def _by_store(drivers: Sequence[Driver]) -> Iterator[tuple[Store, list[Driver]]]:
+    """Those that write through one connection, together."""
+    for _, group in itertools.groupby(sorted(drivers, key=lambda driver: id(driver.store)), lambda d: id(d.store)):
+        together = list(group)
+        yield together[0].store, together

@@ -168,8 +168,18 @@ class Objective(ABC):
         return None
 
     def test_all(self, jobs: Sequence[Job]) -> list[TestScore | None]:
-        """`test` of each job."""
+        """`test` of each of the jobs."""
         return [self.test(job) for job in jobs]
+
+    def resplit(self, seed: int) -> "Objective":
+        """The same objective on another split of its data, a function of `seed`; raises UsageError if it has none."""
+        raise UsageError(
+            f"objective {self.name!r} has no split of data that hpo could draw anew: compare without resplit"
+        )
+
+    def routed(self, objectives: Mapping[int, "Objective"]) -> "Objective":
+        """One objective that trains jobs of several splits together: those of study `i` are of `objectives[i]`."""
+        raise UsageError(f"objective {self.name!r} does not train jobs of several splits together")
 
     def model_file(
         self, job: Job, *, study: str, scores: Mapping[str, Any] | None, everything: bool = False

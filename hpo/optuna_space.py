@@ -4,9 +4,10 @@ Optuna's categories are told apart by plain `==`, so that 1, 1.0 and True are on
 with integers as floats, and finds out whether a value belongs to a stepped range by dividing floats.
 """
 
+import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +62,21 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
     return {name: distribution(name, domain) for name, domain in space.items()}
 
 
+def nearest(name: str, domain: Domain) -> tuple[BaseDistribution, Callable[[Any], Any]]:
+    """The distribution that comes nearest to any domain, and what takes its values there.
+
+    Categories that Optuna cannot hold are their JSON text; what it computes as floats may be rounded.
+    """
+    if isinstance(domain, Choice):
+        options = _categories(domain)
+        return CategoricalDistribution(options), lambda value: options[domain.grid_index(value, 0)]
+    try:
+        return distribution(name, domain), lambda value: value
+    except SpaceError:
+        assert isinstance(domain, (Float, Int))
+        return FloatDistribution(float(domain.low), float(domain.high), log=domain.log), float
+
+
 def domain_of(distribution: BaseDistribution) -> Domain:
     """The domain that has the values of an Optuna distribution, with the same scale."""
     if isinstance(distribution, FloatDistribution):
@@ -70,6 +86,14 @@ def domain_of(distribution: BaseDistribution) -> Domain:
         return Int(distribution.low, distribution.high, log=distribution.log, step=step)
     assert isinstance(distribution, CategoricalDistribution)
     return Choice(distribution.choices)
+
+
+def _categories(domain: Choice) -> list[Any]:
+    """Options as Optuna can hold them; where it could not tell two of them apart (1, 1.0 and True), all as JSON."""
+    texts = [json.dumps(option, ensure_ascii=False) for option in domain.options]
+    plain = [not isinstance(option, (list, tuple, dict)) for option in domain.options]
+    own = [option if simple else text for option, text, simple in zip(domain.options, texts, plain, strict=True)]
+    return own if len(set(own)) == len(own) else texts
 
 
 def _obstacle(domain: Domain) -> str | None:

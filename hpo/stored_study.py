@@ -18,8 +18,10 @@ from hpo.trial import Evaluation, State, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
     from hpo.comparison.health import Health
+    from hpo.comparison.winner import Winner
 
 
 class StoredStudy:
@@ -117,6 +119,17 @@ class StoredStudy:
         """The `ranking` of configurations: one that was tried more than once has one place, its best."""
         return self._store.top(self._id, self.spec.direction, count)
 
+    def known_winner(self) -> Winner | None:
+        """The study's winner if it is stored and no other trials have become the best since; never trains."""
+        from hpo.comparison.winner import CANDIDATES, Winner
+
+        stored = self._store.winners(self._id)
+        if not stored:
+            return None
+        winner, top = Winner.from_json(stored[-1]), self.top(CANDIDATES)
+        same = [(c.number, winner.epochs) for c in winner.candidates] == [(t.number, t.epochs) for t in top]
+        return winner if same else None
+
     @property
     def test_uses(self) -> int:
         """How often the objective's test data was used, by all studies of the store together."""
@@ -163,6 +176,11 @@ class StoredStudy:
         return None if trials is None else trials * self.spec.trial_epochs
 
     @property
+    def enqueued(self) -> int:
+        """How many of the first trials are configurations that the user enqueued."""
+        return self._store.study(self.name).enqueued
+
+    @property
     def created_ms(self) -> int:
         """When it was made, in UTC milliseconds since 1970."""
         return self._store.study(self.name).created_ms
@@ -196,6 +214,22 @@ class StoredStudy:
             whole = isinstance(self.spec.space[name], Int) and None in values
             columns[label] = pd.array(values, dtype="Int64") if whole else values  # floats would round great integers
         return pd.DataFrame(columns)
+
+    def plot(self, key: str) -> go.Figure:
+        """A figure of the report as a plotly figure, for notebooks.
+
+        Args:
+            key: "history" (value by trial, and the best so far), "curves" (the metric over epochs), "importance" (of
+                the hyperparameters), "slice" (value against each of them), "parallel" (whole configurations),
+                "heatmap" (of the two most important), or another of `hpo.report.studies.KEYS`.
+
+        Raises:
+            NotFoundError: there is no such figure.
+            NoResultError: the study has nothing to show in it, or only a table, which `hpo report` has.
+        """
+        from hpo.report.plot import plot
+
+        return plot(self, key)
 
     def labels(self, taken: Iterable[str]) -> dict[str, str]:
         """Hyperparameter to the name of its column in a table that has columns `taken`: prefixed where they clash."""

@@ -128,17 +128,6 @@ class Study(StoredStudy):
         self._release()
         return check_winner(self, found, progress=progress)
 
-    def known_winner(self) -> Winner | None:
-        """The `winner` if it is stored and no other trials have become the best since; never trains."""
-        from hpo.comparison.winner import CANDIDATES, Winner
-
-        stored = self._store.winners(self._id)
-        if not stored:
-            return None
-        winner, top = Winner.from_json(stored[-1]), self.top(CANDIDATES)
-        same = [(c.number, winner.epochs) for c in winner.candidates] == [(t.number, t.epochs) for t in top]
-        return winner if same else None
-
     def save(
         self,
         path: str | os.PathLike[str],

@@ -92,6 +92,47 @@ def read_plan(study: str | None, *, searcher: str | None, changes: Sequence[str]
         return _plan(table, label, searcher, typed, flags)
 
 
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What a study asks, whichever searcher is to answer.
+
+    Attributes:
+        objective: what is optimised.
+        space: the search space.
+        spaces: of the searchers whose override changes it, by name.
+        trials: the study's budget in full trainings; None: it does not say.
+        epochs: the most that one trial trains; None: it does not say.
+        label: what the study is called; None: it has no name of its own.
+    """
+
+    objective: Objective
+    space: Space
+    spaces: Mapping[str, Space]
+    trials: int | None
+    epochs: int | None
+    label: str | None
+
+
+def read_question(study: str | None, *, changes: Sequence[str], flags: Mapping[str, Any]) -> Question:
+    """The question of a study; arguments and errors as in `read_plan`."""
+    typed = [_parse(change) for change in changes]
+    for edit in typed:
+        if other := next((key for key in edit if key not in ("objective", "space", "direction")), None):
+            raise UsageError(
+                f"--set {other}: searchers are compared under one budget: --set changes space and objective here; "
+                "settings of a searcher stand in its label, halving:eta=4"
+            )
+    where, label, table = _find(study)
+    with _naming(where):
+        found, objective, space = _assembled(table, {}, typed, flags)
+        spaces = {}
+        for searcher, override in table.get("override", {}).items():
+            if "space" in override:
+                _, _, other_space = _assembled(table, {"space": override["space"]}, typed, flags)
+                spaces[searcher] = other_space
+    return Question(objective, space, spaces, found.get("trials"), found.get("epochs"), label)
+
+
 @contextlib.contextmanager
 def _naming(where: str | None) -> Iterator[None]:
     """Let errors say which study they are about."""
@@ -118,6 +159,26 @@ def _plan(
         table = table | {"searcher": chosen[0]}
         typed = [edit for edit in typed if not isinstance(edit.get("searcher"), str)]
     override = table.get("override", {}).get(_searcher_name(table), {})
+    table, objective, space = _assembled(table, override, typed, flags)
+    settings = _named(table.get("searcher", DEFAULT_SEARCHER))
+    name = settings.pop("name", DEFAULT_SEARCHER)
+    spec = specify(
+        objective,
+        space,
+        name,
+        settings=settings,
+        epochs=table.get("epochs"),
+        seed=table.get("seed", 0),
+        batch=table.get("batch"),
+        free_running=table.get("free_running", False),
+    )
+    return Plan(objective, spec, table.get("trials", DEFAULT_TRIALS), name=table.get("name"), label=label)
+
+
+def _assembled(
+    table: dict[str, Any], override: Mapping[str, Any], typed: Sequence[dict[str, Any]], flags: Mapping[str, Any]
+) -> tuple[dict[str, Any], Objective, Space]:
+    """The table with all changes, its objective and space."""
     edits = [override, *typed, _typed_flags(flags)]
     space: Any = table.get("space")
     space_edits: dict[str, Any] = {}
@@ -131,23 +192,10 @@ def _plan(
                 table = table | {key: _merged(key, table.get(key), value)}
     _check_flags(table, flags.get("objective"))
     objective, module_space = _objective(table)
-    settings = _named(table.get("searcher", DEFAULT_SEARCHER))
-    name = settings.pop("name", DEFAULT_SEARCHER)
     whole_space = _space(space, objective, module_space)
     if isinstance(objective, FunctionObjective):  # only the shared objective knows what else it could take
         _check_known(whole_space, [edit["space"] for edit in typed if isinstance(edit.get("space"), dict)])
-    whole_space = edited(whole_space, space_edits)
-    spec = specify(
-        objective,
-        whole_space,
-        name,
-        settings=settings,
-        epochs=table.get("epochs"),
-        seed=table.get("seed", 0),
-        batch=table.get("batch"),
-        free_running=table.get("free_running", False),
-    )
-    return Plan(objective, spec, table.get("trials", DEFAULT_TRIALS), name=table.get("name"), label=label)
+    return table, objective, edited(whole_space, space_edits)
 
 
 def _typed_flags(flags: Mapping[str, Any]) -> dict[str, Any]:

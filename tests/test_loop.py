@@ -173,13 +173,13 @@ def test_studies_do_not_wait_for_each_other(drive, objective):
 
 def test_a_complete_study_is_not_asked_again(drive, objective, monkeypatch):
     asked = []
-    ask = Driver.ask
+    next_round = Driver.next_round
 
-    def counted(driver, n):
+    def counted(driver):
         asked.append(driver.name)
-        return ask(driver, n)
+        return next_round(driver)
 
-    monkeypatch.setattr(Driver, "ask", counted)
+    monkeypatch.setattr(Driver, "next_round", counted)
     run([drive("random", "short", 4), drive("random", "long", 40)], InProcessExecutor(objective), Silent(), Stop())
     assert asked.count("short") == 2
 
@@ -363,3 +363,42 @@ def test_a_free_running_study_goes_on_from_the_order_that_was_stored(drive, stor
     room = again.spec.batch - len(again.outstanding)
     assert [job.params for job in again.next_jobs()] == [job.params for job in twin.next_jobs()]
     assert room > 0
+
+
+def test_many_studies_take_as_many_transactions_as_one(drive, store, objective, monkeypatch):
+    commits = 0
+    commit = type(store.db)._commit
+
+    def counted(db, connection):
+        nonlocal commits
+        commits += 1
+        commit(db, connection)
+
+    def taken(drivers):
+        nonlocal commits
+        commits = 0
+        run(drivers, Everything(objective), Silent(), Stop())
+        return commits
+
+    class Everything(Shuffled):
+        def wait(self, timeout):
+            return [event for event in self._inner.wait(1e9) if isinstance(event[1], Outcome)]
+
+        def __init__(self, objective):
+            super().__init__(objective, 0)
+
+    monkeypatch.setattr(type(store.db), "_commit", counted)
+    monkeypatch.setattr("hpo.loop.WAIT_SECONDS", 60.0)  # of thinking
+    one = taken([drive("random", "one")])
+    assert one > 4
+    assert taken([drive("random", f"many {i}") for i in range(10)]) == one
+
+
+def test_what_a_searcher_took_to_think_is_stored(drive, store, objective, monkeypatch):
+    driver = drive("random")
+    clock = iter(range(1000))
+    monkeypatch.setattr("hpo.driver.time.thread_time", lambda: next(clock))
+    run([driver], InProcessExecutor(objective), Silent(), Stop())
+    seconds = [row["seconds"] for row in store.db.query("SELECT seconds FROM events ORDER BY seq")]
+    # propose; accept; tell and propose; accept; ...: a second each
+    assert seconds == [1.0, 1.0] + [2.0, 1.0] * (len(seconds) // 2 - 1)

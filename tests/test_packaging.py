@@ -40,6 +40,7 @@ def test_tested_versions_are_the_pinned_ones() -> None:
 def test_package_carries_its_data_and_its_plug_ins() -> None:
     assert (resources.files("hpo") / "py.typed").is_file()
     assert (resources.files("studies") / "tutorial.toml").is_file()
+    assert all((resources.files("hpo.report") / name).is_file() for name in ("template.html", "page.css", "page.js"))
     points = {point.name for point in metadata.entry_points(group="hpo.searchers")}
     assert {"grid", "random", "tpe", "halving", "nas", "optuna"} <= points
     assert metadata.version("hpo-arena") == PROJECT["version"]

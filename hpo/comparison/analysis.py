@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ class TaskAnalysis:
         targets: label of the searcher whose median final value is the target, to label of the one that reaches it.
         pairs: every two searchers, in the order of `Results.searchers`.
         detectable: smallest P(better) that these tests would see in four of five comparisons; NaN: none.
-        why_not: why no test was made; None: tests were made.
+        why_not: why no test was made, to follow "No test is made: "; None: tests were made.
     """
 
     task: Task
@@ -116,7 +117,9 @@ class AcrossTasks:
         pairs: every two searchers.
         groups: labels that cannot be told apart, in the order of their ranks: the bars of a critical-difference
             picture, none within another.
-        why_not: why no test was made; None: tests were made.
+        why_not: why no test was made, to follow "No test is made: "; None: tests were made.
+        iman_davenport: p of Friedman's test by Iman's and Davenport's F; NaN where none is made.
+        detectable: smallest P(better) that these tests would see in four of five comparisons; NaN: none.
     """
 
     ranks: Mapping[str, float]
@@ -125,6 +128,8 @@ class AcrossTasks:
     pairs: tuple[Pair, ...]
     groups: tuple[tuple[str, ...], ...]
     why_not: str | None
+    iman_davenport: float = math.nan
+    detectable: float = math.nan
 
 
 @dataclass(frozen=True)

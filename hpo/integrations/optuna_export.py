@@ -18,19 +18,14 @@ fine for Optuna is left out.
 """
 
 import hashlib
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.domains import Choice, Domain, Float, Int
-from hpo.errors import SpaceError
 from hpo.integrations.optuna_database import Target, opened
-from hpo.optuna_space import distribution
+from hpo.optuna_space import nearest
 from hpo.store.codec import json_float
 from hpo.stored_study import StoredStudy
 from hpo.trial import State, Trial
@@ -109,7 +104,7 @@ class _Rows:
     """From the trials of a study to Optuna's."""
 
     def __init__(self, study: StoredStudy) -> None:
-        self._axes = {name: _axis(name, domain) for name, domain in study.spec.space.items()}
+        self._axes = {name: nearest(name, domain) for name, domain in study.spec.space.items()}
         self._metric = study.spec.objective.get("metric", "value")
         self._has_epochs = study.spec.epochs is not None
         self._spans = study.spans()
@@ -158,22 +153,3 @@ def _attributes(trial: Trial) -> dict[str, Any]:
 def _time(milliseconds: float) -> datetime:
     """UTC milliseconds as Optuna's: local, without a time zone."""
     return datetime.fromtimestamp(milliseconds / 1000)
-
-
-def _axis(name: str, domain: Domain) -> tuple[BaseDistribution, Callable[[Any], Any]]:
-    """The distribution that a hyperparameter gets, and what takes its values there."""
-    if isinstance(domain, Choice):
-        options = _categories(domain)
-        return CategoricalDistribution(options), lambda value: options[domain.grid_index(value, 0)]
-    try:
-        return distribution(name, domain), lambda value: value
-    except SpaceError:
-        assert isinstance(domain, (Float, Int))
-        return FloatDistribution(float(domain.low), float(domain.high), log=domain.log), float
-
-
-def _categories(domain: Choice) -> list[Any]:
-    texts = [json.dumps(option, ensure_ascii=False) for option in domain.options]
-    plain = [not isinstance(option, (list, tuple, dict)) for option in domain.options]
-    own = [option if simple else text for option, text, simple in zip(domain.options, texts, plain, strict=True)]
-    return own if len(set(own)) == len(own) else texts

@@ -27,6 +27,12 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers only."""
+        columns = [{type(row[index]) for row in self.rows} - {type(None)} for index in range(len(self.head))]
+        return [bool(kinds) and kinds <= {int, float} for kinds in columns]
+
 
 @dataclass(frozen=True)
 class Figure:

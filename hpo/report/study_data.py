@@ -45,6 +45,35 @@ class StudyData:
         """Trials with a finite value at the greatest epoch, by number."""
         return [t for t in self.trials if self._has_value(t) and t.epochs == self.full_epochs]
 
+    @functools.cached_property
+    def ranking(self) -> list[Trial]:
+        """The comparable ones, the best first, the earlier of equals."""
+        sign = -1.0 if self.maximized else 1.0
+        return sorted(self.comparable, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    @functools.cached_property
+    def importances(self) -> dict[str, float]:
+        """Share of importance by PED-ANOVA, most important first; empty where nothing can be said of it."""
+        from hpo.report.ped_anova import ped_anova
+
+        return ped_anova(self.space, self.comparable, self.study.spec.direction)
+
+    @property
+    def by_importance(self) -> list[str]:
+        """The hyperparameters that vary, the most important first, those of unknown importance last."""
+        return [*self.importances, *(name for name in self.space if name not in self.importances)]
+
+    @property
+    def compared(self) -> str:
+        """Which trials are compared, in words."""
+        count = f"{len(self.comparable):,} {'trial' if len(self.comparable) == 1 else 'trials'}"
+        return count if self.study.spec.epochs is None else f"{count} at epoch {self.full_epochs}"
+
+    @property
+    def good(self) -> str:
+        """Which values are better, in words."""
+        return "higher is better" if self.maximized else "lower is better"
+
     @property
     def maximized(self) -> bool:
         """Whether more is better."""

@@ -83,10 +83,16 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: committed and on the disk when the block ends, undone if it raises."""
+        """A write transaction: committed and on the disk when the block ends, undone if it raises.
+
+        Within another one of this thread it is a part of that.
+        """
         with self._translated():
-            self._check_place()
             connection = self._connection()
+            if connection.in_transaction:
+                yield connection
+                return
+            self._check_place()
             try:
                 connection.execute("BEGIN IMMEDIATE")  # inside: a signal may raise right after it
                 yield connection

@@ -78,12 +78,13 @@ class Reader:
         return [_study(row) for row in self.db.query("SELECT * FROM studies ORDER BY id")]
 
     def study(self, name: str | None = None) -> StudyRow:
-        """The study called `name`; None: the latest.
+        """The study called `name`; None: the latest that is no run of a comparison.
 
         Raises:
             NotFoundError: with the nearest known name.
         """
-        where, parameters = ("WHERE name = ?", (name,)) if name is not None else ("ORDER BY id DESC LIMIT 1", ())
+        latest = "WHERE id NOT IN (SELECT study FROM comparison_runs) ORDER BY id DESC LIMIT 1"
+        where, parameters = ("WHERE name = ?", (name,)) if name is not None else (latest, ())
         try:
             rows = self.db.query(f"SELECT * FROM studies {where}", parameters)  # noqa: S608  (two fixed texts)
         except UnicodeEncodeError:  # half a surrogate pair: no name that could be stored

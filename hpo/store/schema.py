@@ -1,9 +1,10 @@
 """The schema of a store: the comments are its data dictionary."""
 
 APPLICATION_ID = 0x48504F41  # "HPOA", in the file's header: says that the file is ours
-# user_version; 1: first schema; 2: winners, which test data was used, health of trials; 3: attempts, logs, user_attrs.
+# user_version; 1: first schema; 2: winners, which test data was used, health of trials; 3: attempts, logs, user_attrs;
+# 4: comparisons, their runs and looks, seconds of searchers.
 # Until 1.0 another version is refused; migrations start with 1.0.
-VERSION = 3
+VERSION = 4
 
 SCHEMA = """
 -- One search: what is optimised, over which space, by which searcher.
@@ -35,6 +36,7 @@ CREATE TABLE events (
     seq         INTEGER NOT NULL,  -- dense from 0
     kind        TEXT    NOT NULL CHECK (kind IN ('asked', 'told')),
     n           INTEGER NOT NULL,  -- asked: how many were asked for, 0 for trials the user enqueued; told: how many
+    seconds     REAL    NOT NULL,  -- processor time of the searcher itself since the event before
     PRIMARY KEY (study, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -120,4 +122,35 @@ CREATE TABLE tests (
     metrics     TEXT    NOT NULL,  -- JSON: metric to value on the test data
     at_ms       INTEGER NOT NULL
 ) STRICT;
+
+-- Searchers beside each other, on the same tasks with the same seeds; each of its runs is a study.
+CREATE TABLE comparisons (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL UNIQUE,
+    spec        TEXT    NOT NULL,  -- JSON: first seed, whether each seed has a split of its own; never changes
+    plan        TEXT    NOT NULL,  -- JSON: tasks, each with its budget; searchers; how many seeds; it only grows
+    created_ms  INTEGER NOT NULL,
+    owner_host  TEXT,              -- who ran it last
+    owner_pid   INTEGER
+) STRICT;
+
+-- Which study is which run of a comparison.
+CREATE TABLE comparison_runs (
+    comparison  INTEGER NOT NULL REFERENCES comparisons (id),
+    task        TEXT    NOT NULL,  -- its name
+    searcher    TEXT    NOT NULL,  -- its label; '': the reference trials, outside every budget
+    nth         INTEGER NOT NULL,  -- the study's seed is the comparison's first seed + nth; 0 of the reference trials
+    study       INTEGER NOT NULL UNIQUE REFERENCES studies (id),
+    ended       TEXT    CHECK (ended IN ('complete', 'exhausted')),  -- exhausted: nothing was left to propose
+    PRIMARY KEY (comparison, task, searcher, nth)
+) STRICT, WITHOUT ROWID;
+
+-- Each state of a comparison that a verdict was given on: the more looks, the less each of them may claim.
+CREATE TABLE looks (
+    comparison  INTEGER NOT NULL REFERENCES comparisons (id),
+    look        INTEGER NOT NULL,  -- dense from 1
+    seen        TEXT    NOT NULL,  -- digest of what the verdict was given on: tasks, searchers, seeds, final values
+    at_ms       INTEGER NOT NULL,
+    PRIMARY KEY (comparison, look)
+) STRICT, WITHOUT ROWID;
 """

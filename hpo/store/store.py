@@ -1,9 +1,10 @@
 """A store of studies: what is written, each call one transaction."""
 
+import contextlib
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +49,12 @@ class Store(Reader):
     def close(self) -> None:
         """Close this thread's connection."""
         self.db.close()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Inside the block all that is written is one transaction, on the disk when the block ends."""
+        with self.db.transaction():
+            yield
 
     # -- studies
 
@@ -128,7 +135,9 @@ class Store(Reader):
 
     # -- writing: one transaction each
 
-    def start(self, study: int, n: int, proposals: Sequence[Proposal], seed: int, epochs: int) -> list[Job]:
+    def start(
+        self, study: int, n: int, proposals: Sequence[Proposal], seed: int, epochs: int, thought: float = 0.0
+    ) -> list[Job]:
         """Record that a searcher was asked for `n` and that `proposals` begin now; the jobs to run.
 
         Args:
@@ -137,10 +146,11 @@ class Store(Reader):
             proposals: with `epochs` set; new trials get the next numbers.
             seed: the study's seed.
             epochs: the most that a trial may train.
+            thought: processor seconds that the searcher took since the event before.
         """
         jobs = []
         with self.db.transaction() as db:
-            seq = self._event(db, study, "asked", n)
+            seq = self._event(db, study, "asked", n, thought)
             number = _scalar(db, "SELECT coalesce(max(number), -1) + 1 FROM trials WHERE study = ?", study)
             evaluation = _scalar(db, "SELECT coalesce(max(id), -1) + 1 FROM evaluations WHERE study = ?", study)
             fresh = [proposal.params for proposal in proposals if proposal.continues is None]
@@ -164,7 +174,9 @@ class Store(Reader):
                 evaluation += 1
         return jobs
 
-    def record(self, study: int, outcomes: Sequence[Outcome], epochs: int, told: Sequence[int] = ()) -> None:
+    def record(
+        self, study: int, outcomes: Sequence[Outcome], epochs: int, told: Sequence[int] = (), thought: float = 0.0
+    ) -> None:
         """Record how evaluations ended and, once a round is complete, that its evaluations were told.
 
         Args:
@@ -172,6 +184,7 @@ class Store(Reader):
             outcomes: of evaluations that were started.
             epochs: the most that a trial may train: below it a successful trial is paused.
             told: numbers of the evaluations that the searcher is told now.
+            thought: see `start`.
         """
         with self.db.transaction() as db:
             for outcome in outcomes:
@@ -219,7 +232,7 @@ class Store(Reader):
                     ),
                 )
             if told:
-                seq = self._event(db, study, "told", len(told))
+                seq = self._event(db, study, "told", len(told), thought)
                 db.executemany(
                     "UPDATE evaluations SET told = ? WHERE study = ? AND id = ?",
                     [(seq, study, evaluation) for evaluation in told],
@@ -246,17 +259,19 @@ class Store(Reader):
             trials = _scalar(db, "SELECT count(*) FROM trials WHERE study = ?", study)
             db.execute("INSERT INTO winners VALUES (?, ?, ?, ?)", (study, trials, codec.dump(winner), now_ms()))
             if use is not None:
-                metrics = codec.dump_floats(use.metrics)
-                db.execute(
-                    "INSERT INTO tests VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (study, use.number, use.seed, use.epochs, use.data, metrics, now_ms()),
-                )
+                self.record_use(study, use)
+
+    def record_use(self, study: int, use: Use) -> None:
+        """Record a use of test data."""
+        row = (study, use.number, use.seed, use.epochs, use.data, codec.dump_floats(use.metrics), now_ms())
+        with self.db.transaction() as db:
+            db.execute("INSERT INTO tests VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     # -- inner part
 
-    def _event(self, db: Any, study: int, kind: str, n: int) -> int:
+    def _event(self, db: Any, study: int, kind: str, n: int, thought: float) -> int:
         seq = _scalar(db, "SELECT coalesce(max(seq), -1) + 1 FROM events WHERE study = ?", study)
-        db.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (study, seq, kind, n))
+        db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (study, seq, kind, n, thought))
         return seq
 
     def _insert_trials(

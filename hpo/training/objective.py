@@ -231,14 +231,9 @@ class SimpleNNObjective(Objective):
 
     def executor(self, execution: Execution = DEFAULT) -> "Executor":
         """All trials train together, in `execution.workers` threads at once."""
-        from hpo.training.population.executor import PopulationExecutor
-        from hpo.training.population.machine import choose_device
-        from hpo.training.population.parallel import ParallelExecutor
+        from hpo.training.routed import executor_of
 
-        device = choose_device(self.device)
-        if device.type != "cpu":
-            return PopulationExecutor(self, device)
-        return ParallelExecutor(self, threads=execution.workers)
+        return executor_of(self, self.device, execution)
 
     def bundles(self, jobs: Sequence[Job]) -> list[list[Job]]:
         """Parts of jobs of one shape."""
@@ -288,6 +283,20 @@ class SimpleNNObjective(Objective):
     def on_device(self, device: str) -> "SimpleNNObjective":
         """The same objective on "auto", "cpu", "cuda" or "mps"."""
         return replace(self, device=device)
+
+    def resplit(self, seed: int) -> "SimpleNNObjective":
+        """Another split; of generated data other data, too."""
+        if self.split is not None:
+            raise UsageError(
+                f"objective 'simplenn': column {self.split!r} says how the rows are split: compare without resplit"
+            )
+        return replace(self, data_seed=seeding.derive(self.data_seed, seed, "resplit"), digest=None)
+
+    def routed(self, objectives: Mapping[int, Objective]) -> Objective:
+        """See `Objective.routed`."""
+        from hpo.training.routed import Routed
+
+        return Routed(self, {i: found for i, found in objectives.items() if isinstance(found, SimpleNNObjective)})
 
     def numerics(self) -> str:
         """The device and the precision of training."""

@@ -81,7 +81,7 @@ def grow(db, study):
     """More than the smallest cache holds, so that pages go to the disk before the commit."""
     db.execute("PRAGMA cache_size = 1")
     db.execute("UPDATE studies SET name = 'half'")
-    db.executemany("INSERT INTO events VALUES (?, ?, 'asked', 1)", [(study, i) for i in range(5000)])
+    db.executemany("INSERT INTO events VALUES (?, ?, 'asked', 1, 0.0)", [(study, i) for i in range(5000)])
 
 
 @needs_fork

@@ -1,0 +1,142 @@
+"""Searchers under their labels: what users write, and what is stored of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.errors import HpoError, LoadError, UsageError
+from hpo.registry import make_searcher, searcher_name
+from hpo.searcher import Searcher
+from hpo.values import brief
+
+MAX_LABEL = 255  # characters
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A searcher of a comparison.
+
+    Attributes:
+        kind: its registered name, or module:Class.
+        searcher: unbound, with its settings.
+    """
+
+    kind: str
+    searcher: Searcher
+
+    def to_json(self) -> dict[str, Any]:
+        """A lossless description; the inverse of `from_json`."""
+        return {"name": self.kind, "settings": self.searcher.settings()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Labelled:
+        """The inverse of `to_json`."""
+        return cls(*make_searcher(data["name"], data["settings"]))
+
+
+def labelled(searchers: Any) -> dict[str, Labelled]:
+    """Label to searcher, in the order given.
+
+    Args:
+        searchers: a list of texts such as "halving:eta=2", whose label they are, of Searcher classes and instances,
+            and of dicts from labels to any of them.
+
+    Raises:
+        UsageError: naming all that cannot be used, each with its reason.
+    """
+    if isinstance(searchers, (str, bytes)) or not isinstance(searchers, Iterable):
+        raise UsageError(f"searchers is {brief(searchers)}, expected a list such as ['random', 'halving:eta=2']")
+    found: dict[str, Labelled] = {}
+    good: list[str] = []
+    wrong: list[str] = []
+    pairs: list[tuple[Any, Any]] = []
+    for given in [searchers] if isinstance(searchers, Mapping) else searchers:
+        pairs += given.items() if isinstance(given, Mapping) else [(None, given)]
+    for given_label, searcher in pairs:
+        label = given_label
+        try:
+            made = _made(searcher)
+            label = _label(searcher, made) if given_label is None else given_label
+            check_name("label", label)
+            if label in found:
+                raise UsageError("it is there twice: give one of them a label of its own, {'another': ...}")
+            found[label] = made
+            good.append(label)
+        except HpoError as error:
+            shown = searcher if isinstance(searcher, str) and given_label is None else label
+            wrong.append(f"{shown if isinstance(shown, str) else brief(searcher)}: {error}")
+    if wrong:
+        raise UsageError(refusal(wrong, good))
+    if not found:
+        raise UsageError("searchers is empty, expected at least one, e.g. random")
+    return found
+
+
+def refusal(wrong: Iterable[str], good: Iterable[str]) -> str:
+    """What is said of searchers that cannot be compared, and how to leave them out."""
+    others = ",".join(good)
+    advice = f"leave them out: --searchers {others}" if others else "name others: `hpo searchers` lists them"
+    return f"these searchers cannot be compared: {'; '.join(wrong)}; {advice}"
+
+
+def check_name(what: str, name: Any) -> None:
+    """Raise UsageError for a name that is no printable text of 1 to MAX_LABEL characters."""
+    if not (isinstance(name, str) and name and name.isprintable() and len(name) <= MAX_LABEL):
+        raise UsageError(f"{what} {brief(name)}: expected printable text of 1 to {MAX_LABEL} characters")
+
+
+def _made(searcher: Any) -> Labelled:
+    if not isinstance(searcher, str):
+        return Labelled(*make_searcher(searcher))
+    name, settings = _parsed(searcher)
+    return Labelled(*make_searcher(name, settings))
+
+
+def _parsed(text: str) -> tuple[str, dict[str, Any]]:
+    """`halving:eta=2:min_epochs=3` as a name and settings."""
+    parts = text.split(":")
+    first = next((i for i, part in enumerate(parts) if "=" in part), len(parts))
+    if not first or not parts[0].strip():
+        raise UsageError("expected NAME:SETTING=VALUE, e.g. halving:eta=2")
+    settings: dict[str, Any] = {}
+    for part in parts[first:]:
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key or key in settings:
+            raise UsageError(f"{brief(part)}: expected SETTING=VALUE, each setting once, e.g. halving:eta=2")
+        settings[key] = _value(value)
+    return ":".join(part.strip() for part in parts[:first]), settings
+
+
+def _value(text: str) -> Any:
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return read["value"] if len(read) == 1 else text
+
+
+def _label(searcher: Any, made: Labelled) -> str:
+    """The text itself; of an instance its name and the settings that are not the defaults."""
+    if isinstance(searcher, str):
+        return searcher.strip()
+    if inspect.isclass(searcher):
+        return searcher_name(searcher)
+    defaults = {f.name: f.default for f in dataclasses.fields(made.searcher) if f.init}
+    told = {key: value for key, value in made.searcher.settings().items() if value != defaults.get(key)}
+    return ":".join([made.kind, *(f"{key}={value}" for key, value in told.items())])
+
+
+def restored(data: Mapping[str, Any]) -> dict[str, Labelled]:
+    """Searchers from their stored descriptions."""
+    found = {}
+    for label, description in data.items():
+        try:
+            found[label] = Labelled.from_json(description)
+        except HpoError as error:
+            raise LoadError(f"searcher {label!r} of the comparison: {error}") from error
+    return found

@@ -1,0 +1,239 @@
+"""The verdict of a comparison in words, which never claim more than the tests give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from hpo.comparison import statistics
+from hpo.comparison.analysis import AcrossTasks, Pair, TaskAnalysis
+from hpo.comparison.curves import Scale
+from hpo.comparison.results import Results
+from hpo.text import value_text
+
+_WORTH_SAYING = 1.1  # ratio of costs
+
+
+def sentences(results: Results, tasks: Mapping[str, TaskAnalysis], across: AcrossTasks | None) -> tuple[str, ...]:
+    """The verdict: what can be told apart, what cannot, and what else to know when reading it.
+
+    That one searcher is better than another is said only where a `Pair.better` says so: of the pairs over tasks if
+    they were tested, else of those on single tasks.
+
+    Args:
+        results: what was analysed.
+        tasks: by name.
+        across: all tasks together; None: there is only one.
+    """
+    first = next(iter(tasks.values()))
+    if first.why_not is not None:
+        found = [f"No test is made: {first.why_not}. The curves show what happened, not which searcher is better."]
+    elif across is not None and across.why_not is None:
+        found = _over_tasks(results, across)
+    else:
+        found = _on_tasks(results, tasks)
+    if across is not None and len(results.searchers) > 1:
+        found.append(_ranks(across, first))
+    tested = first.why_not is None
+    return (*found, *_looks(results, tested), *_scales(results, across), *_exhausted(results), *_failures(results))
+
+
+# -- claims
+
+
+def _over_tasks(results: Results, across: AcrossTasks) -> list[str]:
+    n = len(results.tasks)
+    order = sorted(across.ranks, key=across.ranks.__getitem__)
+    found = [f"{_beats(winner, beaten, f'over {n} tasks', '')}." for winner, beaten in _claims(across.pairs, order)]
+    blind = _blind(n, "tasks", across.detectable, len(across.pairs), results)
+    return found + _untold(across.pairs, order, f"over {n} tasks", blind)
+
+
+def _on_tasks(results: Results, tasks: Mapping[str, TaskAnalysis]) -> list[str]:
+    found, seeds = [], f"{len(results.seeds)} seeds"
+    blinds = {name: _blind_on_task(results, tasks, name) for name in tasks}
+    claimed = [name for name, one in tasks.items() if any(pair.better is not None for pair in one.pairs)]
+    for name in claimed:
+        one = tasks[name]
+        order = _order(one)
+        for winner, beaten in _claims(one.pairs, order):
+            found.append(f"{_beats(winner, beaten, f'on {_name(name)}', seeds)}{_cheaper(one, winner, beaten)}.")
+        found += _untold(one.pairs, order, f"on {_name(name)}", blinds[name])
+    rest = [name for name in tasks if name not in claimed]
+    if rest:
+        where = f"on {_list(map(_name, rest))}"
+        found += _untold(tasks[rest[0]].pairs, list(results.searchers), where, blinds[rest[0]])
+    return found
+
+
+def _blind_on_task(results: Results, tasks: Mapping[str, TaskAnalysis], name: str) -> str:
+    family = sum(len(one.pairs) for one in tasks.values())
+    return _blind(len(results.seeds), "seeds", tasks[name].detectable, family, results)
+
+
+def _claims(pairs: Sequence[Pair], order: Sequence[str]) -> list[tuple[str, list[Pair]]]:
+    """Each winner with the pairs that it wins; who beats most first, then in `order`."""
+    won = {label: [pair for pair in pairs if pair.better == label] for label in order}
+    for label in order:
+        won[label].sort(key=lambda pair, label=label: order.index(_other(pair, label)), reverse=True)  # type: ignore[misc]
+    ranked = sorted(order, key=lambda label: (-len(won[label]), order.index(label)))
+    return [(label, won[label]) for label in ranked if won[label]]
+
+
+def _beats(winner: str, beaten: Sequence[Pair], where: str, n: str) -> str:
+    """`tpe beats random on moons (P = 0.91, Holm p = 0.002, 20 seeds)`, or several of them."""
+    told = [(_name(_other(pair, winner)), _evidence(pair, winner)) for pair in beaten]
+    if len(told) == 1:
+        (loser, evidence), more = told[0], f", {n}" if n else ""
+        return f"{_name(winner)} beats {loser} {where} ({evidence}{more})"
+    losers = _list(f"{loser} ({evidence})" for loser, evidence in told)
+    return f"{_name(winner)} beats {losers} {where}" + (f" ({n})" if n else "")
+
+
+def _evidence(pair: Pair, winner: str) -> str:
+    probability = pair.probability if winner == pair.a else 1 - pair.probability
+    return f"P = {probability:.2f}, Holm {_p(pair.adjusted)}"
+
+
+def _cheaper(one: TaskAnalysis, winner: str, beaten: Sequence[Pair]) -> str:
+    """What the winner saves on the way to the losers' final values, where the medians say that it does."""
+    saved = {}
+    for loser in (_other(pair, winner) for pair in beaten):
+        own, costs = one.targets[loser][loser].median, one.targets[loser][winner].median
+        if math.isfinite(own) and math.isfinite(costs) and costs > 0 and own / costs >= _WORTH_SAYING:
+            saved[loser] = own / costs
+    if not saved:
+        return ""
+    least, most = (
+        f"{ratio:.1f}x" if ratio < 10 else f"{ratio:.0f}x" for ratio in (min(saved.values()), max(saved.values()))
+    )
+    times = least if least == most else f"{least} to {most}"
+    whose = (
+        f"{_name(next(iter(saved)))}'s final score"
+        if len(saved) == 1
+        else f"the final scores of {_list(map(_name, saved))}"
+    )
+    return f" and in the median needs {times} fewer {one.task.unit} for {whose}"
+
+
+def _untold(pairs: Sequence[Pair], order: Sequence[str], where: str, blind: str) -> list[str]:
+    """What cannot be told apart: one sentence, or none if everything can."""
+    apart = {frozenset((pair.a, pair.b)) for pair in pairs if pair.better is not None}
+    alike = statistics.groups(order, lambda a, b: frozenset((a, b)) in apart)
+    if not alike:
+        return []
+    if not apart and len(order) > 2:
+        return [f"No two of the {len(order)} searchers can be told apart {where}: {blind}."]
+    if len(alike) == 1:
+        return [f"{_list(map(_name, alike[0]))} cannot be told apart {where}: {blind}."]
+    listed = "; ".join(_list(map(_name, group)) for group in alike)
+    return [f"Cannot be told apart {where}: {listed} ({blind})."]
+
+
+def _blind(n: int, what: str, detectable: float, pairs: int, results: Results) -> str:
+    if math.isnan(detectable):
+        needed = statistics.fewest(statistics.first_step(pairs, results.look))
+        return f"{n} {what} cannot show any difference in {_tests(pairs)}, it takes at least {needed} {what}"
+    return f"with {n} {what}, effects below P = {math.ceil(detectable * 100) / 100:.2f} cannot be seen"
+
+
+def _tests(pairs: int) -> str:
+    return "one test" if pairs == 1 else f"{pairs} tests"
+
+
+# -- what else to know
+
+
+def _ranks(across: AcrossTasks, first: TaskAnalysis) -> str:
+    ranked = sorted(across.ranks.items(), key=lambda item: item[1])
+    ranks = _list(f"{_name(label)} {rank:.1f}" for label, rank in ranked)
+    if across.why_not in (None, first.why_not):
+        p = "" if math.isnan(across.friedman) else f" (Friedman's test that all are alike: {_p(across.friedman)})"
+        return f"Mean ranks over tasks, 1 is best: {ranks}{p}."
+    return f"Over tasks no test is made: {across.why_not}. Mean ranks, 1 is best: {ranks}."
+
+
+def _looks(results: Results, tested: bool) -> list[str]:
+    if results.look == 1 or not tested:
+        return []
+    return [
+        f"This is look {results.look} at a comparison that has grown: its p are multiplied by "
+        f"{1 / statistics.share(results.look):.0f}, so that looking again and again finds no more by chance."
+    ]
+
+
+def _scales(results: Results, across: AcrossTasks | None) -> list[str]:
+    """Tasks that say nothing over tasks: without a scale all regrets are 0."""
+    if across is None:
+        return []
+    scales = {
+        task.name: Scale.of(task, [run for run in results.runs.values() if run.task == task.name])
+        for task in results.tasks
+    }
+    flat = [_name(name) for name, scale in scales.items() if scale.width == 0]
+    if not flat:
+        return []
+    return [
+        f"Over tasks all searchers that succeeded count as equal on {_list(flat)}: "
+        "the random reference trials give regret no scale."
+    ]
+
+
+def _exhausted(results: Results) -> list[str]:
+    out = []
+    for label in results.searchers:
+        runs = {task.name: results.of(task.name, label) for task in results.tasks}
+        where = [_name(name) for name, of in runs.items() if any(run.exhausted for run in of)]
+        if where:
+            count = sum(run.exhausted for of in runs.values() for run in of)
+            out.append(
+                f"{_name(label)} had nothing left to propose before its budget was spent, in {count} of "
+                f"{sum(map(len, runs.values()))} runs ({_list(where)})."
+            )
+    return out
+
+
+def _failures(results: Results) -> list[str]:
+    out, failed = [], []
+    for label in results.searchers:
+        runs = {task.name: results.of(task.name, label) for task in results.tasks}
+        where = [_name(name) for name, of in runs.items() if any(math.isnan(run.final) for run in of)]
+        if where:
+            count = sum(math.isnan(run.final) for of in runs.values() for run in of)
+            out.append(
+                f"No trial succeeded in {count} of {sum(map(len, runs.values()))} runs of {_name(label)} "
+                f"({_list(where)}), which count as worse than any other."
+            )
+        if trials := sum(run.failed for of in runs.values() for run in of):
+            failed.append(f"{trials} of {_name(label)}")
+    return [*out, f"Trials that failed: {_list(failed)}."] if failed else out
+
+
+# -- words
+
+
+def _p(p: float) -> str:
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.1g}"
+
+
+def _order(one: TaskAnalysis) -> list[str]:
+    """Labels by how often their runs beat the others' with the same seed, best first."""
+    score = dict.fromkeys(one.final, 0.0)
+    for pair in one.pairs:
+        score[pair.a] += pair.probability
+        score[pair.b] += 1 - pair.probability
+    return sorted(score, key=lambda label: -score[label])
+
+
+def _other(pair: Pair, label: str) -> str:
+    return pair.b if label == pair.a else pair.a
+
+
+def _name(label: str) -> str:
+    return value_text(label)
+
+
+def _list(items: Iterable[str]) -> str:
+    """`a, b and c`."""
+    *head, last = items
+    return f"{', '.join(head)} and {last}" if head else last

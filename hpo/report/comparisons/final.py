@@ -1,0 +1,73 @@
+"""What the runs end with: a box and every seed, with the scores on test data beside."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hpo.comparison.analysis import Analysis, TaskAnalysis
+from hpo.report import style
+from hpo.report.comparisons.shared import Row, box, colours, draw_rows, finite, grey_text, is_wide
+from hpo.report.figure import MAX_LINES, Figure, Table
+from hpo.text import printable
+
+SIDES = ("lowest", "quarter", "median", "three quarters", "highest")
+
+
+def figures(analysis: Analysis) -> list[Figure]:
+    """A figure a task."""
+    return [_figure(analysis, task, place) for place, task in enumerate(analysis.tasks.values(), start=1)]
+
+
+def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
+    results, metric = analysis.results, printable(task.task.metric)
+    failed = sum(math.isnan(value) for values in task.final.values() for value in values)
+    tested = any(math.isfinite(value) for values in task.test.values() for value in values)
+    better = "further right" if task.task.direction == "maximize" else "further left"
+    caption = (
+        f"A dot is a run with one seed: the {metric} of its best trial at the end; {better} is better. The box has the "
+        "middle half of the runs and the median, its whiskers reach the worst and the best."
+    )
+    if len(results.searchers) > 1:
+        caption += " Thin lines join the runs of one seed, which had the same data: the tests compare along them."
+    if tested:
+        caption += (
+            " Open diamonds below are the same trials' scores on test data, as they were trained in the search: no "
+            "searcher saw it, so these are not flattered by having been chosen."
+        )
+    if failed:
+        caption += f" Runs without any success are not drawn ({failed}); the tests count them as worse than all others."
+    caption += style.outside_text(_shown(task)[2])
+    head = ["searcher", "runs", "failed", *SIDES]
+    head += [f"test, {side}" for side in SIDES[1:4]] if tested else []
+    rows = tuple(_row(task, name, tested) for name in results.searchers)
+    title = f"Final {metric} on {printable(task.task.name)}"
+    key = f"final-{place}"
+    return Figure(key, title, caption + grey_text(analysis), Table(tuple(head), rows), lambda: _draw(analysis, task))
+
+
+def _row(task: TaskAnalysis, name: str, tested: bool) -> tuple[Any, ...]:
+    values = task.final[name]
+    found, test = box(values), box(task.test.get(name, ()))
+    cells = [printable(name), len(values), sum(map(math.isnan, values)), *map(finite, vars(found).values())]
+    return (*cells, *(map(finite, (test.q1, test.median, test.q3)) if tested else ()))
+
+
+def _draw(analysis: Analysis, task: TaskAnalysis) -> Any:
+    results, colour = analysis.results, colours(analysis)
+    texts = tuple(f"seed {seed}" for seed in results.seeds)
+    rows = [
+        Row(name, colour[name], box(task.final[name]), task.final[name], texts, task.test.get(name, ()))
+        for name in results.searchers
+    ]
+    values, window, _ = _shown(task)
+    axis = style.value_axis(task.task.metric, window, **({"type": "log", "dtick": 1} if is_wide(values) else {}))
+    return draw_rows(rows, axis, paired=len(results.seeds) <= MAX_LINES)
+
+
+def _shown(task: TaskAnalysis) -> tuple[list[float], tuple[float, float] | None, int]:
+    """All finite values, what of their axis is shown, and how many are outside."""
+    runs = [*task.final.values(), *task.test.values()]
+    values = [value for each in runs for value in each if math.isfinite(value)]
+    window, outside = style.window_of(values, task.task.direction == "maximize") or (None, 0)
+    return (values, None, 0) if is_wide(values) else (values, window, outside)

@@ -1,0 +1,173 @@
+"""How comparisons are written into a store and read back."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.errors import NotFoundError, did_you_mean
+from hpo.store import codec
+from hpo.store.lock import DriverLock
+from hpo.store.reader import Reader
+from hpo.store.store import now_ms
+
+REFERENCE = ""  # in place of a searcher's label: the reference trials of a task
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """A comparison as stored, without its runs.
+
+    Attributes:
+        id: its key.
+        name: its name.
+        spec: what never changes.
+        plan: what only grows.
+        created_ms: when it was made, in UTC milliseconds since 1970.
+        owner_host: who ran it last.
+        owner_pid: the process there.
+    """
+
+    id: int
+    name: str
+    spec: dict[str, Any]
+    plan: dict[str, Any]
+    created_ms: int
+    owner_host: str | None
+    owner_pid: int | None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run of a comparison.
+
+    Attributes:
+        task: name of the task.
+        searcher: label of the searcher; `REFERENCE`: the reference trials.
+        nth: which seed, from 0 on.
+        study: key of its study.
+        name: of its study.
+        ended: "complete" or "exhausted"; None: it goes on.
+    """
+
+    task: str
+    searcher: str
+    nth: int
+    study: int
+    name: str
+    ended: str | None
+
+
+class Comparisons:
+    """The comparisons of a store.
+
+    Args:
+        store: an open one; what writes needs a `Store` that may.
+    """
+
+    def __init__(self, store: Reader) -> None:
+        self.store = store
+        self._db = store.db
+
+    def all(self) -> list[ComparisonRow]:
+        """Oldest first."""
+        return [_row(row) for row in self._db.query("SELECT * FROM comparisons ORDER BY id")]
+
+    def find(self, name: str) -> ComparisonRow | None:
+        """The comparison called `name`, if there is one."""
+        rows = self._db.query("SELECT * FROM comparisons WHERE name = ?", (name,))
+        return _row(rows[0]) if rows else None
+
+    def get(self, name: str | None = None) -> ComparisonRow:
+        """The comparison called `name`; None: the latest.
+
+        Raises:
+            NotFoundError: with the nearest known name.
+        """
+        known = {row.name: row for row in self.all()}
+        if name is None and known:
+            return list(known.values())[-1]
+        if name is None:
+            raise NotFoundError(f"store {self.store.path} has no comparison yet: `hpo compare` makes one")
+        if name not in known:
+            raise NotFoundError(f"no comparison {name!r} in store {self.store.path}: {did_you_mean(name, known)}")
+        return known[name]
+
+    def runs(self, comparison: int) -> list[RunRow]:
+        """All runs, the reference trials of each task first."""
+        rows = self._db.query(
+            "SELECT r.task, r.searcher, r.nth, r.study, s.name, r.ended FROM comparison_runs r"
+            " JOIN studies s ON s.id = r.study WHERE r.comparison = ? ORDER BY r.task, r.searcher, r.nth",
+            (comparison,),
+        )
+        return [RunRow(**row) for row in rows]
+
+    def studies(self) -> set[int]:
+        """Keys of the studies that are runs of a comparison."""
+        return {row["study"] for row in self._db.query("SELECT study FROM comparison_runs")}
+
+    def searcher_seconds(self, study: int) -> float:
+        """Processor time of a study's searcher."""
+        rows = self._db.query("SELECT coalesce(sum(seconds), 0.0) AS s FROM events WHERE study = ?", (study,))
+        return float(rows[0]["s"])
+
+    def looks(self, comparison: int) -> list[str]:
+        """What each look saw, the first one first."""
+        rows = self._db.query("SELECT seen FROM looks WHERE comparison = ? ORDER BY look", (comparison,))
+        return [row["seen"] for row in rows]
+
+    # -- writing: one transaction each
+
+    def create(self, name: str, spec: Mapping[str, Any], *, number: bool) -> ComparisonRow:
+        """A new comparison without runs; with `number` -2, -3, ... is appended to a name that is taken.
+
+        Without, the one that is there is given back.
+        """
+        with self._db.transaction() as db:
+            taken = {row["name"] for row in db.execute("SELECT name FROM comparisons")}
+            if name not in taken or number:
+                if name in taken:
+                    name = next(free for i in range(2, len(taken) + 3) if (free := f"{name}-{i}") not in taken)
+                db.execute(
+                    "INSERT INTO comparisons (name, spec, plan, created_ms) VALUES (?, ?, ?, ?)",
+                    (name, codec.dump(spec), "{}", now_ms()),
+                )
+        return self.get(name)
+
+    def grow(self, comparison: int, plan: Mapping[str, Any]) -> None:
+        """Store the plan as it is from now on, and that this process runs the comparison."""
+        with self._db.transaction() as db:
+            db.execute(
+                "UPDATE comparisons SET plan = ?, owner_host = ?, owner_pid = ? WHERE id = ?",
+                (codec.dump(plan), socket.gethostname(), os.getpid(), comparison),
+            )
+
+    def add_run(self, comparison: int, task: str, searcher: str, nth: int, study: int) -> None:
+        """Note which study is a run."""
+        with self._db.transaction() as db:
+            row = (comparison, task, searcher, nth, study)
+            db.execute("INSERT INTO comparison_runs VALUES (?, ?, ?, ?, ?, NULL)", row)
+
+    def end_runs(self, ended: Mapping[int, str]) -> None:
+        """Note how runs ended, by study."""
+        with self._db.transaction() as db:
+            rows = [(how, study) for study, how in ended.items()]
+            db.executemany("UPDATE comparison_runs SET ended = ? WHERE study = ?", rows)
+
+    def add_look(self, comparison: int, seen: str) -> None:
+        """Note that a verdict is given on data that none was given on before."""
+        with self._db.transaction() as db:
+            db.execute(
+                "INSERT INTO looks SELECT ?, count(*) + 1, ?, ? FROM looks WHERE comparison = ?",
+                (comparison, seen, now_ms(), comparison),
+            )
+
+    def lock(self, comparison: int) -> DriverLock:
+        """The lock that the comparison's one process holds."""
+        file = self._db.file
+        return DriverLock(file.with_name(f"{file.name}-comparison-{comparison}.lock"))
+
+
+def _row(row: Mapping[str, Any]) -> ComparisonRow:
+    return ComparisonRow(**(dict(row) | {"spec": codec.load(row["spec"]), "plan": codec.load(row["plan"])}))
