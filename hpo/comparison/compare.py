@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -260,16 +261,15 @@ def run_comparison(
     """See `compare`; None is what is stored under the name, else the default. Questions are by name of the task."""
     if name is not None:
         check_name("comparison name", name)
-    before = _stored(name, store)
+    before, ended = _stored(name, store)
     made = _plan(before, questions, searchers, seeds, trials, epochs, seed, resplit)
     if before is not None:
         made = made.grown(before, str(name))
-    if device is not None:
-        for task in made.tasks.values():
-            task.given = task.objective.on_device(device)
-    for task in made.tasks.values():
-        _check_task(task, made, execution)
-    made.check()
+    runs = itertools.product(made.tasks, made.searchers, range(made.seeds))
+    missing = [made.tasks[task] for task in dict.fromkeys(run[0] for run in runs if run not in ended)]
+    for task in missing:  # of the others nothing runs: their objectives may be gone
+        _check_task(task, made, execution, device)
+    made.check(missing)
     with connected(execution) as where:
         opened = Store(store, "create")
         label = "-".join(made.tasks)[: plans.MAX_NAME_PART]
@@ -280,16 +280,21 @@ def run_comparison(
     return Comparison(again, Comparisons(again).get(row.name))
 
 
-def _stored(name: str | None, store: str | Path | None) -> ComparisonPlan | None:
-    """The plan of the comparison of this name, if there is one."""
+def _stored(name: str | None, store: str | Path | None) -> tuple[ComparisonPlan | None, set[tuple[str, str, int]]]:
+    """The plan of the comparison of this name, if there is one, and its runs that have ended."""
     if name is None or not Path(default_path() if store is None else store).exists():
-        return None
+        return None, set()
     opened = Store(store)
     try:
-        row = Comparisons(opened).find(name)
+        comparisons = Comparisons(opened)
+        row = comparisons.find(name)
+        if row is None or not row.plan:
+            return None, set()
+        runs = comparisons.runs(row.id)
     finally:
         opened.close()
-    return None if row is None or not row.plan else ComparisonPlan.stored(row.spec, row.plan)
+    ended = {(run.task, run.searcher, run.nth) for run in runs if run.ended is not None}
+    return ComparisonPlan.stored(row.spec, row.plan), ended
 
 
 def _plan(
@@ -331,11 +336,12 @@ def _plan(
     )
 
 
-def _check_task(task: TaskPlan, plan: ComparisonPlan, execution: Execution) -> None:
+def _check_task(task: TaskPlan, plan: ComparisonPlan, execution: Execution, device: str | None) -> None:
     """Refuse a task that cannot be run in this way, before anything is stored."""
     try:
-        objective = task.objective
-        objective.check_execution(execution)
+        if device is not None:
+            task.given = task.objective.on_device(device)
+        task.objective.check_execution(execution)
         if plan.resplit:
             task.split(plan.seed)
     except LoadError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -166,11 +166,11 @@ class ComparisonPlan:
         """What run number `nth` of a task optimises."""
         return task.split(self.seed + nth) if self.resplit else task.objective
 
-    def check(self) -> None:
-        """Raise UsageError naming all searchers that cannot run one of the tasks, each with its reason."""
+    def check(self, tasks: Sequence[TaskPlan]) -> None:
+        """Raise UsageError naming all searchers that cannot run one of `tasks`, each with its reason."""
         wrong: dict[str, list[str]] = {}
         for label in self.searchers:
-            for task in self.tasks.values():
+            for task in tasks:
                 try:
                     self.spec(task, label, 0)
                 except UsageError as error:

@@ -7,7 +7,7 @@ import pytest
 from hpo import Float, compare, load_comparison, load_study, search
 from hpo.comparison import run as running
 from hpo.comparison.reading import incumbents
-from hpo.errors import ConflictError, LockedError, NoResultError, NotFoundError
+from hpo.errors import ConflictError, LoadError, LockedError, NoResultError, NotFoundError
 from hpo.searcher import SearcherError
 from hpo.store import Store
 from hpo.store.comparisons import Comparisons
@@ -245,3 +245,12 @@ def test_an_exhausted_grid_is_told(made):
     found = made(searchers=["grid:points=1", "random"])
     assert {run.exhausted for run in found.results.of("bowl", "grid:points=1")} == {True}
     assert {run.exhausted for run in found.results.of("bowl", "random")} == {False}
+
+
+def test_a_task_that_is_complete_needs_its_objective_no_more(made):
+    made({"gone": lambda params: params["x"] ** 2})
+    found = made({"bowl": bowl})
+    assert [task.name for task in found.results.tasks] == ["gone", "bowl"]
+    assert compare(name="c", store=found.path, progress=False).results == found.results
+    with pytest.raises(LoadError, match=r"task 'gone': .* was defined in a script or notebook, or made by a program"):
+        compare(name="c", store=found.path, progress=False, seeds=4)
