@@ -118,11 +118,9 @@ def test_values_that_are_far_worse_are_out_of_sight_but_never_the_better_ones():
 
 
 def test_the_greatest_floats_do_no_harm():
-    low, high = -1.7e308, 1.7e308
-    (first, last), outside = style.window_of([low, 0.0, high], maximized=True)
-    assert (first, last, outside) == (low, high, 0)
-    axis = style.value_axis("x", (first, last))
-    assert all(math.isfinite(end) for end in axis["range"])
+    assert style.window_of([-1.7e308, 0.0, 1.7e308], maximized=True) == ((-1e300, 1e300), 2)
+    assert style.window_of([1.7e308], maximized=True) == ((1e300, 1e300), 1)
+    assert all(math.isfinite(end) for end in style.value_axis("x", (-1e300, 1e300))["range"])
 
 
 @pytest.mark.parametrize(

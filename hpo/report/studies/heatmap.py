@@ -176,7 +176,7 @@ def _draw(data: StudyData, shown: Plane) -> go.Figure:
         zmin=window[0][0],
         zmax=window[0][1],
         customdata=shown.count,
-        colorscale="Cividis" if data.maximized else "Cividis_r",
+        colorscale=style.scale(data.maximized),
         colorbar={"orientation": "h", "y": -0.24, "yanchor": "top", "thickness": 12, "title": title},
         hovertemplate="median %{z:.6g} of %{customdata} trials<extra></extra>",
         hoverongaps=False,

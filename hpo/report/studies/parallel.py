@@ -27,8 +27,8 @@ NAME = 34  # characters of a name
 TICK = 9  # of a tick
 
 _GROUPS = (  # name, from which share of the ranking on, colour
-    ("worse half", 0.5, style.faded(style.MUTED, 0.35)),
-    ("better half", 0.1, style.faded(style.PALETTE[6], 0.6)),
+    ("worse half", 0.5, style.faded(style.MUTED, 0.4)),
+    ("better half", 0.1, style.faded(style.PALETTE[6], 0.5)),
     ("best tenth", 0.0, style.faded(style.PALETTE[0], 0.9)),
 )
 

@@ -145,8 +145,9 @@ def _draw(data: StudyData, shown: Sequence[Panel]) -> go.Figure:
             automargin=False,
         )
         axes[f"yaxis{mark}"] = style.value_axis(
-            data.metric if column == 0 else "",
+            "",
             window and window[0],
+            title={"text": label(data.metric, NAME) if column == 0 else "", "standoff": 8},
             domain=[bottom, top],
             anchor=f"x{mark}",
             showticklabels=column == 0,
@@ -164,7 +165,7 @@ def _traces(panel: Panel, mark: str, data: StudyData) -> list[Any]:
         x=panel.at,
         y=panel.values,
         customdata=panel.numbers,
-        marker={"size": 5, "color": style.faded(style.PALETTE[0], 0.45)},
+        marker={"size": 5, "color": style.faded(style.PALETTE[0], 0.65)},
         hovertemplate=told,
         **place,
     )

@@ -54,7 +54,11 @@ def test_long_curves_keep_their_ends(given):
     assert not found.every
     assert sum(len(line.epochs) for line in found.lines) <= 12_000
     assert {(line.epochs[0], line.epochs[-1]) for line in found.lines} == {(1, 1_000)}
-    assert "every so many epochs" in curves.figure(given(SPACE, trials, epochs=1_000)).caption
+    figure = curves.figure(given(SPACE, trials, epochs=1_000))
+    assert "every so many epochs" in figure.caption
+    assert figure.table.rows[0][2:] == pytest.approx(
+        [0.89 * int(head.split()[-1]) / 1_000 for head in figure.table.head[2:]]
+    )
 
 
 def test_best_trials_have_colours_of_their_own(given):
@@ -74,6 +78,7 @@ def test_rungs_of_halving_are_vertical_lines(tmp_path):
     study = search(climbing, SPACE, "halving", trials=6, **arguments)
     figure = curves.figure(StudyData(study))
     assert curves.curves(StudyData(study)).rungs == [1, 3]
+    assert curves.curves(StudyData(study)).lines[0].number == study.best.number
     assert [(shape.x0, shape.x1) for shape in figure.draw().layout.shapes] == [(1, 1), (3, 3)]
     assert "(epochs 1, 3)" in figure.caption
 
