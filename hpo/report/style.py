@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, those too light for white or too dark for black replaced: each has a contrast of at least
 # 3 to both grounds, and the first ones differ for colour-blind readers as well.
-PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B07D00", "#7E6BC4", "#3B9DB8")
+PALETTE: Final = ("#1F83C4", "#D55E00", "#009E73", "#CC79A7", "#B07D00", "#7E6BC4", "#3B9DB8")
 BEST: Final = PALETTE[1]  # the best trial, in every drawing
 MUTED: Final = "#888888"  # what is there for comparison only
+SCALE: Final = ("#414487", "#2a788e", "#22a884", "#7ad151", "#dde318")  # bad to good: viridis, its darkest left out
 CLEAR: Final = "rgba(0,0,0,0)"
 
 HEIGHT: Final = 380  # pixels
@@ -46,6 +47,12 @@ def faded(colour: str, alpha: float) -> str:
     """A colour "#rrggbb" that lets `alpha` in [0, 1] of itself be seen: for bands and crowds."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def scale(maximized: bool) -> list[tuple[float, str]]:
+    """The colours of a heat map's values as plotly takes them: the better the brighter."""
+    colours = SCALE if maximized else SCALE[::-1]
+    return [(i / (len(colours) - 1), colour) for i, colour in enumerate(colours)]
 
 
 def layout(height: int = HEIGHT, **more: Any) -> dict[str, Any]:
@@ -88,7 +95,7 @@ def axis(title: object, /, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def value_axis(title: object, window: tuple[float, float] | None, **more: Any) -> dict[str, Any]:
+def value_axis(title: object, window: tuple[float, float] | None, /, **more: Any) -> dict[str, Any]:
     """The axis of a metric, showing `window` of it with some air; None: all of it."""
     return axis(title, **({} if window is None else {"range": list(_padded(*window))}), **more)
 
@@ -175,27 +182,33 @@ def window_of(values: Sequence[float] | np.ndarray, maximized: bool) -> tuple[tu
     """What a drawing of finite values shows of their axis, and how many of them lie outside.
 
     All of them, unless the worst are more than FAR times as far from the best as the better three quarters: one
-    training that diverged would else press all others onto a line. None: no values.
+    training that diverged would else press all others onto a line. Nor is anything beyond 1e300, where plotly's
+    floats overflow. None: no values.
     """
     found = np.asarray(values, dtype=np.float64)
     if not found.size:
         return None
     best, worst = (found.max(), found.min()) if maximized else (found.min(), found.max())
-    usual = np.quantile(found, 0.25 if maximized else 0.75, method="nearest")
-    with np.errstate(over="ignore"):
-        reach = abs(usual - best)
-        far = reach > 0 and abs(worst - best) > FAR * reach
-    if far:
-        worst = best - 2 * reach if maximized else best + 2 * reach
-    low, high = sorted((float(best), float(worst)))
+    best, worst = float(best), float(worst)  # whose arithmetic becomes infinite without a warning
+    reach = float(np.quantile(found, 0.25 if maximized else 0.75, method="nearest")) - best
+    if reach and abs(worst - best) > FAR * abs(reach) and math.isfinite(best + 2 * reach):
+        worst = best + 2 * reach
+    low, high = (min(max(end, -_GREATEST), _GREATEST) for end in sorted((best, worst)))
     return (low, high), int(((found < low) | (found > high)).sum())
+
+
+def median(values: np.ndarray) -> float:
+    """Of one value or more, which may be close to the greatest floats."""
+    with np.errstate(over="ignore"):
+        return float(np.median(values))
 
 
 def outside_text(outside: int) -> str:
     """The sentence of a caption about values that a `window_of` leaves out; empty if there are none."""
     if not outside:
         return ""
-    return f" {outside} values far worse than the others lie outside the drawing: double-click it to see all."
+    count, verb = ("1 value", "lies") if outside == 1 else (f"{outside:,} values", "lie")
+    return f" {count} far worse than the others {verb} outside the drawing: double-click it to see all."
 
 
 def spread(count: int, limit: int, head: int = 1) -> list[int]:

@@ -143,8 +143,8 @@ def _listed(rungs: Sequence[int]) -> str:
 
 def _table(shown: Curves) -> Table:
     """The best trials' values at up to eight epochs."""
-    most = max(int(line.epochs[-1]) for line in shown.lines)
-    marks = [i + 1 for i in style.spread(most, 8)]
+    longest = max(shown.lines, key=lambda line: len(line.epochs)).epochs
+    marks = longest[style.spread(len(longest), 8)].tolist()
     rows: list[tuple[Any, ...]] = []
     for line in shown.lines[:ROWS]:
         values = dict(zip(line.epochs.tolist(), line.values.tolist(), strict=True))

@@ -90,7 +90,7 @@ def _plane(data: StudyData, names: tuple[str, str], both: np.ndarray, inside: np
     cell = row * median.shape[1] + column
     for index in np.unique(cell).tolist():
         found = values[cell == index]
-        median.flat[index], count.flat[index] = np.median(found), len(found)
+        median.flat[index], count.flat[index] = style.median(found), len(found)
     numbers = np.array([trial.number for trial in data.ranking], dtype=np.int32)[inside]
     kept = style.spread(len(at), MAX_POINTS)
     return Plane(*names, x_edges, y_edges, median, count, at[kept], numbers[kept])
@@ -176,7 +176,7 @@ def _draw(data: StudyData, shown: Plane) -> go.Figure:
         zmin=window[0][0],
         zmax=window[0][1],
         customdata=shown.count,
-        colorscale="Cividis" if data.maximized else "Cividis_r",
+        colorscale=style.scale(data.maximized),
         colorbar={"orientation": "h", "y": -0.24, "yanchor": "top", "thickness": 12, "title": title},
         hovertemplate="median %{z:.6g} of %{customdata} trials<extra></extra>",
         hoverongaps=False,

@@ -128,7 +128,7 @@ def _draw(data: StudyData, shown: History) -> go.Figure:
     last = max(trial.number for trial in data.trials)
     steps = [(trial.number, trial.value or 0.0) for trial in shown.steps]
     steps.append((last, steps[-1][1]))
-    dot = {"size": 6, "color": style.faded(style.PALETTE[0], 0.55)}
+    dot = {"size": 6, "color": style.faded(style.PALETTE[0], 0.7)}
     ring = {"size": 6, "color": style.MUTED, "symbol": "circle-open"}
     traces = [
         _dots(thinned(shown.compared), "trial", dot),

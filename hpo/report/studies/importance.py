@@ -47,7 +47,7 @@ def _caption(data: StudyData, found: Mapping[str, float]) -> str:
     if left:
         from hpo.report.ped_anova import MAX_OPTIONS
 
-        words.append(f"Left out: {_listed(left)} (never active, or of more than {MAX_OPTIONS:,} options).")
+        words.append(f"Left out: {_listed(left)} (seldom active, or with more than {MAX_OPTIONS:,} options).")
     if any(domain.when for name, domain in data.space.items() if name in found):
         words.append("One that is active only under a condition counts only where it is active.")
     if len(found) > BARS:

@@ -27,8 +27,8 @@ NAME = 34  # characters of a name
 TICK = 9  # of a tick
 
 _GROUPS = (  # name, from which share of the ranking on, colour
-    ("worse half", 0.5, style.faded(style.MUTED, 0.35)),
-    ("better half", 0.1, style.faded(style.PALETTE[6], 0.6)),
+    ("worse half", 0.5, style.faded(style.MUTED, 0.4)),
+    ("better half", 0.1, style.faded(style.PALETTE[6], 0.5)),
     ("best tenth", 0.0, style.faded(style.PALETTE[0], 0.9)),
 )
 
@@ -128,7 +128,7 @@ def _caption(data: StudyData, shown: Lines) -> str:
         )
     window = style.window_of([trial.value or 0.0 for trial in data.ranking], data.maximized)
     if window is not None and window[1]:
-        words.append(f"{window[1]} values far worse than the others are drawn at the end of the last row.")
+        words.append(f"Values far worse than the others ({window[1]:,}) are drawn at the end of the last row.")
     return " ".join(words)
 
 

@@ -76,7 +76,7 @@ def _panel(name: str, domain: Domain, ranking: Sequence[Trial]) -> Panel:
     at = np.array([style.position(domain, trial.params[name]) for trial in active])
     values = np.array([trial.value for trial in active], dtype=np.float64)
     few = style.indexed(domain) and (domain.size or 0) <= style.MAX_TICKS
-    medians = [(place, float(np.median(values[at == place]))) for place in np.unique(at).tolist()] if few else []
+    medians = [(place, style.median(values[at == place])) for place in np.unique(at).tolist()] if few else []
     kept = style.spread(len(active), DOTS, HEAD)
     numbers = np.array([active[i].number for i in kept], dtype=np.int32)
     return Panel(name, domain, numbers, at[kept], values[kept], medians)
@@ -145,8 +145,9 @@ def _draw(data: StudyData, shown: Sequence[Panel]) -> go.Figure:
             automargin=False,
         )
         axes[f"yaxis{mark}"] = style.value_axis(
-            data.metric if column == 0 else "",
+            "",
             window and window[0],
+            title={"text": label(data.metric, NAME) if column == 0 else "", "standoff": 8},
             domain=[bottom, top],
             anchor=f"x{mark}",
             showticklabels=column == 0,
@@ -164,7 +165,7 @@ def _traces(panel: Panel, mark: str, data: StudyData) -> list[Any]:
         x=panel.at,
         y=panel.values,
         customdata=panel.numbers,
-        marker={"size": 5, "color": style.faded(style.PALETTE[0], 0.45)},
+        marker={"size": 5, "color": style.faded(style.PALETTE[0], 0.65)},
         hovertemplate=told,
         **place,
     )
