@@ -48,6 +48,8 @@ def _figure(
         "The upper panel has the median over the runs, the lower one their interquartile mean, which a few odd runs do "
         "not move; the bands are 95 % bootstrap intervals of these, not the spread of the runs."
     )
+    if rises(bands):
+        caption += " A curve rises where a trial reaches a later epoch: only trials at the greatest epoch count."
     if log:
         caption += " The axis is logarithmic: equal steps are equal factors."
     elif highest(bands) > CEILING:
@@ -87,6 +89,12 @@ def highest(bands: Mapping[str, Band]) -> float:
     """The greatest median of any curve; 0 without any."""
     found = [float(band.median[np.isfinite(band.median)].max(initial=0)) for band in bands.values()]
     return max(found, default=0.0)
+
+
+def rises(bands: Mapping[str, Band]) -> bool:
+    """Whether the regret of some curve grows."""
+    known = (band.median[np.isfinite(band.median)] for band in bands.values())
+    return any(bool((np.diff(median) > 0).any()) for median in known)
 
 
 def is_log(bands: Mapping[str, Band]) -> bool:
@@ -141,7 +149,7 @@ def _curve(
             y=np.maximum(values[kept], floor).astype(np.float32),
             mode="lines",
             yaxis=axis,
-            legendgroup=name,
+            legendgroup=label(name),
             showlegend=False,
             **more,
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from hpo.comparison.analysis import Analysis, Pair
+from hpo.comparison.analysis import AcrossTasks, Analysis, Pair, TaskAnalysis
 from hpo.report import style
 from hpo.report.comparisons.shared import MAX_ROWS, finite, short_names
 from hpo.report.figure import Figure, Table, label
@@ -22,12 +22,12 @@ def figures(analysis: Analysis) -> list[Figure]:
     if len(analysis.results.searchers) < 2:
         return []
     found = [
-        _figure(analysis, f"matrix-{place}", f"Wins on {printable(task.task.name)}", task.pairs, "seeds", task.why_not)
+        _figure(analysis, f"matrix-{place}", f"Wins on {printable(task.task.name)}", task, "seeds")
         for place, task in enumerate(analysis.tasks.values(), start=1)
     ]
     across = analysis.across
     if across is not None and across.pairs:
-        found.append(_figure(analysis, "matrix-all", "Wins over tasks", across.pairs, "tasks", across.why_not))
+        found.append(_figure(analysis, "matrix-all", "Wins over tasks", across, "tasks"))
     return found
 
 
@@ -43,22 +43,20 @@ def cells(searchers: Sequence[str], pairs: Sequence[Pair]) -> tuple[list[list[fl
     return shares, told
 
 
-def _figure(
-    analysis: Analysis, key: str, title: str, pairs: Sequence[Pair], sample: str, why_not: str | None
-) -> Figure:
+def _figure(analysis: Analysis, key: str, title: str, tested: TaskAnalysis | AcrossTasks, sample: str) -> Figure:
+    pairs = tested.pairs
     caption = (
         f"A number is the share of {sample}, in percent, in which the searcher of the row ends better than that of the "
         "column, ties counted half: blue rows win, orange rows lose, grey is even. "
     )
-    if why_not is None:
+    if tested.why_not is None:
         apart = sum(pair.better is not None for pair in pairs)
         caption += (
             f"A star marks two that can be told apart (adjusted p at most 0.05): {apart} of {len(pairs)} pairs. "
-            "Without a star the difference may be chance, however great it looks."
+            "Without a star the difference may be chance, however great it looks. " + _power(tested.detectable, sample)
         )
     else:
-        caption += f"No test is made, so none of it need be more than chance: {why_not}"
-        caption += "" if why_not.endswith(".") else "."
+        caption += f"No test is made: {tested.why_not}; all of it may be chance."
     if len(analysis.results.searchers) > _CROWDED:
         caption += " The numbers are in the table, and where the pointer is."
     # the clearest first, so that none that is told apart is cut off
@@ -79,6 +77,13 @@ def _figure(
         for pair in ordered[:MAX_ROWS]
     )
     return Figure(key, title, caption, Table(head, rows), lambda: _draw(analysis.results.searchers, pairs))
+
+
+def _power(detectable: float, sample: str) -> str:
+    """What these tests could see."""
+    if not math.isfinite(detectable):
+        return f"There are too few {sample} for these tests to see any difference."
+    return f"Differences below {100 * detectable:.0f} % cannot be relied on to be seen with so many {sample}."
 
 
 def _draw(searchers: Sequence[str], pairs: Sequence[Pair]) -> Any:

@@ -21,6 +21,7 @@ _SIDE: Final = 128  # pixels on either side for the names
 _NAME: Final = 14  # characters of a searcher
 _LEVEL: Final = 22  # pixels from name to name
 _BAR: Final = 10  # pixels from bar to bar
+MAX_BARS: Final = 20
 _GAP: Final = 0.02  # of the axis, between two bars on one level
 
 
@@ -74,12 +75,14 @@ def figures(analysis: Analysis) -> list[Figure]:
     )
     if across.why_not is None:
         caption += (
-            "A bar joins searchers that cannot be told apart: a difference without a bar across it is more than chance "
-            f"(pairwise Wilcoxon tests over the tasks, with Holm's correction; Friedman's p = {across.friedman:.2g})."
+            "A bar joins searchers, at its dots, that cannot be told apart: two without a common bar differ by more "
+            "than chance (pairwise Wilcoxon tests over the tasks, with Holm's correction; Friedman's p = "
+            f"{across.friedman:.2g})."
         )
+        if len(across.groups) > MAX_BARS:
+            caption += f" Only the {MAX_BARS} largest of {len(across.groups)} bars are drawn."
     else:
-        caption += f"There are no bars, for no test is made: {across.why_not}"
-        caption += "" if across.why_not.endswith(".") else "."
+        caption += f"There are no bars. No test is made: {across.why_not}."
     grouped: dict[str, list[str]] = {name: [] for name in across.ranks}
     for i, group in enumerate(across.groups, start=1):
         for name in group:
@@ -96,7 +99,7 @@ def _draw(analysis: Analysis, across: AcrossTasks) -> Any:
     found, colour = places(across.ranks), colours(analysis)
     low, high = math.floor(found[0].rank), math.ceil(found[-1].rank)
     high = high if high > low else low + 1
-    groups = [] if across.why_not else [group for group in across.groups if len(group) > 1]
+    groups = sorted(across.groups, key=len, reverse=True)[:MAX_BARS]
     spans = [(across.ranks[group[0]], across.ranks[group[-1]]) for group in groups]
     rows = bar_levels(spans, _GAP * (high - low))
     first = 26 + _BAR * (max(rows, default=-1) + 1)  # pixels from the axis down to the first name
@@ -112,7 +115,7 @@ def _draw(analysis: Analysis, across: AcrossTasks) -> Any:
                 y=[0, y, y],
                 mode="lines+markers",
                 line={"color": colour[place.name], "width": 1.5},
-                marker={"size": [7, 0, 0], "opacity": 1},
+                marker={"size": [7, 0, 0], "opacity": 1, "line": {"width": 0}},
                 cliponaxis=False,
                 hovertemplate=f"{style.hover(place.name)}: mean rank {place.rank:.3g}<extra></extra>",
             )
@@ -131,12 +134,14 @@ def _draw(analysis: Analysis, across: AcrossTasks) -> Any:
         )
     for group, (left, right), row in zip(groups, spans, rows, strict=True):
         air = 0.008 * (high - low)
+        members = [across.ranks[name] for name in group]
         traces.append(
             go.Scatter(
-                x=[left - air, right + air],
-                y=[14 + _BAR * row] * 2,
-                mode="lines",
-                line={"color": style.MUTED, "width": 5},
+                x=[left - air, *members, right + air],
+                y=[14 + _BAR * row] * (len(group) + 2),
+                mode="lines+markers",
+                line={"color": style.MUTED, "width": 3},
+                marker={"color": style.MUTED, "size": [0, *[8] * len(group), 0], "opacity": 1, "line": {"width": 0}},
                 hovertemplate=f"not told apart: {', '.join(map(style.hover, group))}<extra></extra>",
             )
         )

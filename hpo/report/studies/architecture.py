@@ -77,7 +77,7 @@ def figure(data: StudyData) -> Figure | None:
     caption = (
         f"The network of {role}, trial {trial.number} ({printable(data.metric)} {number(trial.value)} in the search), "
         "from input to output: a box is a layer, as wide as it has units. Input and output are as wide as the data "
-        "ask for, and are drawn small."
+        "ask for, and drawn like the narrowest layer."
     )
     if any(layer.skip != "none" for layer in found):
         caption += (
