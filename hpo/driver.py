@@ -4,8 +4,9 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hpo.environment import BY_HAND, environment
 from hpo.errors import LockedError
@@ -42,6 +43,7 @@ class Driver:
         restarts: whether each evaluation of the objective starts anew, and so is charged all its epochs.
         device: noted in the store, as is:
         execution: how trials will be run.
+        surroundings: what `environment(device)` says, where many drivers begin at once; None: it is asked.
 
     Raises:
         LockedError: another process drives the study.
@@ -56,6 +58,7 @@ class Driver:
         restarts: bool = False,
         device: str = BY_HAND,
         execution: Execution = DEFAULT,
+        surroundings: Mapping[str, Any] | None = None,
     ) -> None:
         self.store = store
         self.study = row.id
@@ -68,7 +71,7 @@ class Driver:
         self._thought = 0.0  # processor seconds of the searcher since the last event
         self._lock = locked(store, row)
         try:
-            noted = environment(device) | {"execution": execution.to_json()}
+            noted = dict(surroundings or environment(device)) | {"execution": execution.to_json()}
             store.begin_run(row.id, trials, noted)
             self.searcher = self.spec.bound_searcher()
             self._fold()
@@ -139,6 +142,8 @@ class Driver:
             return None
         if any(job.number >= self.searcher.next_number for job in self._jobs.values()):
             return None  # enqueued trials that the searcher is yet to hear of: it would give their numbers again
+        if self._left is not None and self._left <= 0:
+            return None  # nothing is free
         with self._thinking():
             proposals = self._affordable(self.searcher.propose(n))
         return Round(n, proposals) if proposals else None
@@ -200,10 +205,10 @@ class Driver:
         return self._affordable([Proposal(trial.params, epochs, continues=trial.number) for trial in trials])
 
     def _affordable(self, proposals: Sequence[Proposal]) -> list[Proposal]:
-        """The beginning of `proposals` that the budget reaches, with what is outstanding already spent."""
-        if self.budget is None:
+        """The beginning of `proposals` that the budget reaches."""
+        left = self._left
+        if left is None:
             return list(proposals)
-        left = self.budget - self.charged - sum(self._cost(job.start, job.target) for job in self._jobs.values())
         kept: list[Proposal] = []
         for proposal in proposals:
             start = 0 if proposal.continues is None else self.searcher.reached(proposal.continues)
@@ -212,6 +217,13 @@ class Driver:
                 break
             kept.append(proposal)
         return kept
+
+    @property
+    def _left(self) -> int | None:
+        """What is left of the budget, with what is outstanding already spent."""
+        if self.budget is None:
+            return None
+        return self.budget - self.charged - sum(self._cost(job.start, job.target) for job in self._jobs.values())
 
     def _cost(self, start: int, target: int) -> int:
         return target if self._restarts else target - start

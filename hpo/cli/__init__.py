@@ -21,8 +21,9 @@ from hpo.text import printable
 COMMANDS = {
     "init": "Write a study file to begin with, also for a table of yours.",
     "run": "Search: run a study, or go on with a named one.",
+    "compare": "Compare searchers: which one to use, and how sure that is.",
     "resume": "Go on with a study; nothing has to be typed again.",
-    "ls": "List the studies of a store.",
+    "ls": "List the studies and comparisons of a store.",
     "show": "Show a study, or one of its trials.",
     "replay": "Train a trial again and compare it with what is stored.",
     "best": "Show the winner of a study, or save its model.",

@@ -1,22 +1,33 @@
 """`hpo ls`: what is in a store."""
 
+from __future__ import annotations
+
 import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo.cli import options, render
 
+if TYPE_CHECKING:
+    from hpo.store.comparisons import ComparisonRow, Comparisons
+
 
 @click.command("ls")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The latest so many studies.")
+@click.option("--all", "everything", is_flag=True, help="The studies of comparisons, too.")
 @options.store
 @options.as_json
-def command(limit: int, store: str | None, as_json: bool) -> None:
-    """List the studies of a store, oldest first."""
+def command(limit: int, everything: bool, store: str | None, as_json: bool) -> None:
+    """List the studies of a store, oldest first, and its comparisons, whose studies are left out."""
     from hpo.store import Store
+    from hpo.store.comparisons import Comparisons
 
     opened = Store(store)
-    rows = opened.studies()
+    comparisons = Comparisons(opened)
+    hidden = set() if everything else comparisons.studies()
+    rows = [row for row in opened.studies() if row.id not in hidden]
+    compared = [_comparison(row, comparisons) for row in comparisons.all()]
     data = []
     for row in rows[-limit:]:
         best = opened.best(row.id, row.spec["direction"])
@@ -26,15 +37,13 @@ def command(limit: int, store: str | None, as_json: bool) -> None:
                 "searcher": row.spec["searcher"],
                 "states": opened.counts(row.id),
                 "best": best.value if best else None,
-                "created": datetime.datetime.fromtimestamp(row.created_ms / 1000, datetime.UTC).isoformat(
-                    "T", "seconds"
-                ),
+                "created": _time(row.created_ms),
             }
         )
     if as_json:
-        render.emit_json(data)
+        render.emit_json(data + compared)
         return
-    if not data:
+    if not data and not compared:
         render.line(f"no study yet in {opened.path}: `hpo run` makes one")
         return
     table = [
@@ -47,6 +56,34 @@ def command(limit: int, store: str | None, as_json: bool) -> None:
         ]
         for d in data
     ]
-    render.table(["study", "searcher", "trials", "best", "created"], table)
+    if table:
+        render.table(["study", "searcher", "trials", "best", "created"], table)
+    if compared:
+        head = ["comparison", "tasks", "searchers", "seeds", "runs", "created"]
+        render.table(head, [[c["comparison"], *(", ".join(c[k]) for k in head[1:3]), *_rest(c)] for c in compared])
     if len(rows) > limit:
         render.line(f"the latest {limit} of {len(rows)} studies; --limit shows more")
+
+
+def _comparison(row: ComparisonRow, comparisons: Comparisons) -> dict[str, Any]:
+    """A comparison as one JSON object."""
+    runs = [run for run in comparisons.runs(row.id) if run.searcher]
+    return {
+        "comparison": row.name,
+        "tasks": list(row.plan.get("tasks", {})),
+        "searchers": list(row.plan.get("searchers", {})),
+        "seeds": row.plan.get("seeds", 0),
+        "runs": len(runs),
+        "ended": sum(run.ended is not None for run in runs),
+        "created": _time(row.created_ms),
+    }
+
+
+def _rest(found: dict[str, Any]) -> list[Any]:
+    """The last cells of its row."""
+    return [found["seeds"], f"{found['ended']} of {found['runs']} ended", found["created"]]
+
+
+def _time(ms: int) -> str:
+    """A time in UTC."""
+    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).isoformat("T", "seconds")

@@ -186,7 +186,7 @@ def compare(
             to any of them. None: random, tpe and halving.
         seeds: how many study seeds every searcher runs with; None: 20. Fewer than 5 give curves and no test.
         trials: budget of each run in full trainings; None: 30.
-        epochs: the most that one trial trains; None: the objective's default.
+        epochs: the most that one trial trains, on tasks that train in epochs; None: the objective's default.
         direction: "maximize" or "minimize"; functions need it.
         seed: the first study seed, the others follow it; None: 0.
         resplit: whether each seed has a split of the data of its own, the same for all searchers.
@@ -276,7 +276,8 @@ def run_comparison(
         row = Comparisons(opened).create(name or f"compare-{label}", made.spec_json(), number=name is None)
         conductor = Conductor(opened, row, made, where, timeout, Board(progress))
         conductor.run()
-    return load_comparison(row.name, opened.db.file if store is None else store)
+    again = opened.reopened("read")
+    return Comparison(again, Comparisons(again).get(row.name))
 
 
 def _stored(name: str | None, store: str | Path | None) -> ComparisonPlan | None:
@@ -307,12 +308,12 @@ def _plan(
     tasks: dict[str, TaskPlan] = {}
     for task, question in questions.items():
         known = None if before is None else before.tasks.get(task)
-        tasks[task] = TaskPlan.of(
-            task,
-            question,
-            known.trials if trials is None and known is not None else trials,
-            known.epochs if epochs is None and known is not None else epochs,
-        )
+        most = epochs if question.objective.has_epochs or len(questions) == 1 else None  # of several those with epochs
+        if known is None:
+            tasks[task] = TaskPlan.of(task, question, trials, most)
+        else:
+            there = known.epochs if most is None else most
+            tasks[task] = TaskPlan.of(task, question, known.trials if trials is None else trials, there)
     if before is not None:
         for task, found in before.tasks.items():
             if task not in tasks:

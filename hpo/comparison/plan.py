@@ -101,7 +101,8 @@ class TaskPlan:
     def reference_spec(self, seed: int) -> StudySpec:
         """Of the study of random trials that gives the scale; `seed` is the comparison's first one."""
         derived = seeding.derive(seed, self.name, "reference")
-        return specify(self.objective, self.space(), "random", epochs=self.epochs, seed=derived, batch=None)
+        batch = REFERENCE_TRIALS
+        return specify(self.objective, self.space(), "random", epochs=self.epochs, seed=derived, batch=batch)
 
 
 @dataclass
@@ -154,9 +155,10 @@ class ComparisonPlan:
         made = self.searchers[label]
         if (task.name, label) not in self._specs:
             space = task.space(made.kind)
-            self._specs[task.name, label] = specify(
-                task.objective, space, made.searcher, epochs=task.epochs, seed=self.seed, batch=None
-            )
+            spec = specify(task.objective, space, made.searcher, epochs=task.epochs, seed=self.seed, batch=None)
+            if not made.searcher.needs_epochs:  # it proposes whole trainings: more than the budget are for nothing
+                spec = replace(spec, batch=min(spec.batch, task.trials))
+            self._specs[task.name, label] = spec
         found = replace(self._specs[task.name, label], seed=self.seed + nth)
         return replace(found, objective=task.split(found.seed).describe()) if self.resplit else found
 

@@ -12,6 +12,7 @@ from typing import Final
 from hpo.comparison.plan import REFERENCE_TRIALS, ComparisonPlan, TaskPlan, going_on
 from hpo.comparison.progress import Board
 from hpo.driver import Driver
+from hpo.environment import environment
 from hpo.errors import Interrupt, LockedError
 from hpo.execution import Execution
 from hpo.executors.choose import make_executor
@@ -199,6 +200,8 @@ class Conductor:
             return Ending.TIMEOUT
         with contextlib.ExitStack() as cleanup:
             drivers: dict[str, list[Driver]] = {}
+            device = objective.numerics()
+            surroundings = environment(device)
             with self.store.together():
                 for found in runs:
                     driver = Driver(
@@ -206,8 +209,9 @@ class Conductor:
                         self.store.study(found.name),
                         trials=REFERENCE_TRIALS if found.searcher == REFERENCE else task.trials,
                         restarts=task.objective.restarts,
-                        device=objective.numerics(),
+                        device=device,
                         execution=self.execution,
+                        surroundings=surroundings,
                     )
                     cleanup.callback(driver.close)
                     drivers.setdefault(labels[found.study], []).append(driver)

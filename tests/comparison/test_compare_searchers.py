@@ -1,0 +1,73 @@
+"""What can be compared: searchers under labels, and what is said of those that cannot."""
+
+import pytest
+
+from hpo import Float, compare
+from hpo.comparison.labels import labelled
+from hpo.errors import UsageError
+from searchers.halving import Halving
+from searchers.random import Random
+
+SPACE = {"x": Float(-1, 1)}
+
+
+def bowl(params):
+    return params["x"] ** 2
+
+
+def slope(params, epochs):
+    return params["x"] + epochs
+
+
+def test_labels_are_texts_as_typed_names_and_settings_or_keys():
+    found = labelled(["halving:eta=2:searcher=tpe", Random, Halving(eta=4), {"mine": "random", "yours": Halving}])
+    assert list(found) == ["halving:eta=2:searcher=tpe", "random", "halving:eta=4", "mine", "yours"]
+    assert found["halving:eta=2:searcher=tpe"].to_json()["settings"]["eta"] == 2
+    assert found["halving:eta=2:searcher=tpe"].to_json()["settings"]["searcher"]["name"] == "tpe"
+
+
+def test_a_variant_and_settings_go_together():
+    [made] = labelled(["optuna:GPSampler"]).values()
+    assert (made.kind, made.searcher.sampler) == ("optuna", "GPSampler")
+
+
+@pytest.mark.parametrize(
+    ("searchers", "message"),
+    [
+        (["random", "tbe"], "tbe: no searcher 'tbe': .*leave them out: --searchers random$"),
+        (["halving:eta=2", "halving:beta=2"], "has no setting 'beta'.*--searchers halving:eta=2$"),
+        (["halving:eta=1"], "expected at least 2; name others"),
+        (["halving:eta"], "halving:eta: searcher 'halving' has no variants"),
+        (["halving:eta=2:3"], "expected SETTING=VALUE"),
+        (["random", "random"], "it is there twice"),
+        (["random", {"random": Random}], "it is there twice"),
+        ([{"": "random"}], "label '': expected printable text"),
+        ([{"a\nb": "random"}], "expected printable text"),
+        ([{"a" * 256: "random"}], "of 1 to 255 characters"),
+        ([{3: "random"}], "label 3"),
+        ([""], "expected NAME:SETTING=VALUE"),
+        ([], "searchers is empty"),
+        ("random", "expected a list"),
+    ],
+)
+def test_what_cannot_be_a_searcher_is_named(searchers, message):
+    with pytest.raises(UsageError, match=message):
+        labelled(searchers)
+
+
+def test_all_searchers_that_cannot_run_a_task_are_named_before_anything_is_stored(tmp_path):
+    with pytest.raises(UsageError) as refused:
+        compare(
+            {"plain": bowl, "trained": slope},
+            SPACE,
+            ["random", "halving", {"long": Halving(min_epochs=20)}],
+            epochs=9,
+            direction="minimize",
+            store=tmp_path / "hpo.db",
+        )
+    said = str(refused.value)
+    assert "halving on plain: " in said
+    assert "long on plain: " in said
+    assert "long on trained: searcher 'halving': min_epochs is 20, but a trial trains 9" in said
+    assert said.endswith("leave them out: --searchers random")
+    assert not (tmp_path / "hpo.db").exists()
