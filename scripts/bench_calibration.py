@@ -6,26 +6,31 @@ None: five random searchers, alike but for the salt of their random numbers, aga
 comparison in which any of the ten pairs is told apart is wrong. Verdicts are made to be wrong at most 5 times in 100,
 so of 500 comparisons at most 36 may be: 25, and 2.26 standard deviations.
 
-Looks: the same with 8, 12, 16 and 20 seeds one after another, as someone does who adds seeds until something is found;
-a series in which any look tells a pair apart is wrong.
-
 Planted: two searchers whose runs differ by a normal shift of exactly the size that the comparison calls detectable. It
 must be found in 80 of 100 comparisons, within 3 standard deviations.
 
-Salts are consecutive and fixed, so each run of this script gives the same counts. Searchers are asked directly, and the
-results analysed, told and counted in the verdict's own sentences.
+Both go through the whole pipeline: `hpo.compare` with a store, and the sentences of its verdict. The same is counted of
+searchers that are asked directly, which gives the same numbers much faster, and of these also
+
+Looks: None with 8, 12, 16 and 20 seeds one after another, as by someone who adds seeds until something is found; a
+series in which any look tells a pair apart is wrong.
+
+Seeds are consecutive and fixed, so each run of this script gives the same counts.
 """
 
 import argparse
 import dataclasses
 import math
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from scipy.special import ndtri
 
+import hpo
 from hpo import seeding
 from hpo.comparison.analyse import analyse
 from hpo.comparison.analysis import Analysis
@@ -44,9 +49,9 @@ LOOKS = (8, 12, 16, 20)  # seeds
 SPACE = Space({"x": Float(-10.0, 10.0)})
 
 
-def value(x: float) -> float:
+def value(params: Mapping[str, float]) -> float:
     """The objective."""
-    return x
+    return params["x"]
 
 
 @dataclass(eq=False)
@@ -71,18 +76,34 @@ class Planted(Salted):
         return [Proposal({"x": float(self.shift + self.rng(number).normal())}) for number in numbers]
 
 
-def by_hand(searchers: Mapping[str, Searcher], trials: int) -> Results:
-    """What a comparison of those searchers comes to, without a store."""
-    on = Task("line", "maximize", "value", "trials", trials, 1, tuple(range(-9, 10)))
-    counts = tuple(range(1, trials + 1))
+def through_pipeline(searchers: Mapping[str, Searcher], trials: int, comparison: int) -> Analysis:
+    """A comparison as users make it."""
+    with tempfile.TemporaryDirectory() as folder:
+        return hpo.compare(
+            value,
+            SPACE,
+            [{label: searcher} for label, searcher in searchers.items()],
+            seeds=SEEDS,
+            seed=SEEDS * comparison,
+            trials=trials,
+            direction="maximize",
+            store=Path(folder) / "hpo.db",
+            progress=False,
+        ).analysis
+
+
+def by_hand(searchers: Mapping[str, Searcher], trials: int, comparison: int) -> Results:
+    """What the same comparison comes to, without loop and store; only its reference trials are others."""
+    on = Task("value", "maximize", "value", "trials", trials, 1, tuple(range(-9, 10)))
+    counts, seeds = tuple(range(1, trials + 1)), tuple(range(SEEDS * comparison, SEEDS * (comparison + 1)))
     runs = {}
     for label, searcher in searchers.items():
-        for seed in range(SEEDS):
+        for seed in seeds:
             asked = searcher.bind(SPACE, direction=on.direction, seed=seed).ask(trials)
-            values = [value(proposal.params["x"]) for proposal in asked]
+            values = [value(proposal.params) for proposal in asked]
             best = tuple(max(values[:count]) for count in counts)
             runs[on.name, label, seed] = Run(on.name, label, seed, "", counts, counts, best, {}, 0.0, 0, False)
-    return Results("calibration", (on,), tuple(searchers), tuple(range(SEEDS)), runs, 1, False, {})
+    return Results("calibration", (on,), tuple(searchers), seeds, runs, 1, False, {})
 
 
 def first_seeds(results: Results, count: int, look: int) -> Results:
@@ -101,65 +122,64 @@ def claims(analysis: Analysis) -> bool:
     return said
 
 
-def alike(comparison: int) -> dict[str, Searcher]:
+def alike() -> dict[str, Searcher]:
     """Five random searchers of their own salts."""
-    return {f"random {k}": Salted(salt=SEARCHERS * comparison + k) for k in range(SEARCHERS)}
+    return {f"random {salt}": Salted(salt=salt) for salt in range(SEARCHERS)}
 
 
-def planted(comparison: int) -> dict[str, Searcher]:
+def planted() -> dict[str, Searcher]:
     """Two searchers whose difference has the detectable size: it is normal with deviation sqrt(2)."""
     shift = math.sqrt(2) * float(ndtri(detectable(SEEDS, first_step(1, 1))))
-    return {"better": Planted(salt=2 * comparison, shift=shift), "worse": Planted(salt=2 * comparison + 1)}
+    return {"better": Planted(salt=0, shift=shift), "worse": Planted(salt=1)}
 
 
-def report(what: str, found: Iterable[bool], low: float, high: float) -> bool:
-    """Count, print, and say whether the count is in [low, high] n."""
+def looked(comparison: int) -> bool:
+    """Whether any of four looks at a growing comparison claims a difference."""
+    results = by_hand(alike(), TRIALS, comparison)
+    grown = (first_seeds(results, seeds, look) for look, seeds in enumerate(LOOKS, 1))
+    return any(claims(analyse(each)) for each in grown)
+
+
+def report(what: str, claimed: Callable[[int], bool], n: int, low: float, high: float) -> bool:
+    """Count in comparisons 0 to n - 1, print, and say whether the count is in [low, high] n."""
     begin = time.perf_counter()
-    told = list(found)
-    n, count = len(told), sum(told)
-    met = math.ceil(low * n) <= count <= math.floor(high * n)
-    wanted = f"at most {math.floor(high * n)}" if low == 0 else f"{math.ceil(low * n)} to {math.floor(high * n)}"
+    count = sum(map(claimed, range(n)))
+    least, most = math.ceil(low * n), min(n, math.floor(high * n))
+    met = least <= count <= most
+    wanted = f"{least} to {most}" if least else f"at most {most}"
     took = f"{time.perf_counter() - begin:.0f} s"
-    print(f"{what:<44} {count:4} of {n}, expected {wanted}: {'met' if met else 'NOT met'} ({took})", flush=True)
+    print(f"{what:<52} {count:4} of {n}, expected {wanted}: {'met' if met else 'NOT met'} ({took})", flush=True)
     return met
 
 
-def deviation(share: float, n: int) -> float:
-    """Standard deviation of a share among n."""
-    return math.sqrt(share * (1 - share) / n)
+def none(n: int) -> tuple[float, float]:
+    """What share of n comparisons of searchers that are alike may claim a difference."""
+    return 0.0, LEVEL + 2.26 * math.sqrt(LEVEL * (1 - LEVEL) / n)
+
+
+def power(n: int) -> tuple[float, float]:
+    """What share of n comparisons with a planted difference has to find it."""
+    error = 3 * math.sqrt(POWER * (1 - POWER) / n)
+    return POWER - error, POWER + error
 
 
 def main(words: list[str] | None = None) -> int:
     """Count and print; the exit status says whether all counts are as promised."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="100 comparisons of each kind instead of 500")
-    parser.add_argument("--comparisons", type=int, help="how many of each kind")
-    arguments = parser.parse_args(words)
-    n = arguments.comparisons or (100 if arguments.quick else 500)
-    none = LEVEL + 2.26 * deviation(LEVEL, n)
-    power = 3 * deviation(POWER, n)
-    ok = [
-        report(
-            "five random searchers: any difference claimed",
-            (claims(analyse(by_hand(alike(c), TRIALS))) for c in range(n)),
-            0,
-            none,
-        ),
-    ]
-
-    def looked(c: int) -> bool:
-        results = by_hand(alike(10_000 + c), TRIALS)
-        return any(claims(analyse(first_seeds(results, seeds, look))) for look, seeds in enumerate(LOOKS, 1))
-
-    ok.append(report("the same at any of four looks", map(looked, range(n)), 0, none))
-    ok.append(
-        report(
-            "a planted effect of the promised size: found",
-            (claims(analyse(by_hand(planted(c), 1))) for c in range(n)),
-            POWER - power,
-            POWER + power,
-        )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer looks, and 20 comparisons through the pipeline, not 500"
     )
+    parser.add_argument("--comparisons", type=int, help="how many through the pipeline")
+    arguments = parser.parse_args(words)
+    n = arguments.comparisons or (20 if arguments.quick else 500)
+    series = 100 if arguments.quick else 500
+    ok = [
+        report("none, asked directly", lambda c: claims(analyse(by_hand(alike(), TRIALS, c))), 500, *none(500)),
+        report("none, asked directly, at any of four looks", looked, series, *none(series)),
+        report("planted, asked directly", lambda c: claims(analyse(by_hand(planted(), 1, c))), 500, *power(500)),
+        report("none, through hpo.compare", lambda c: claims(through_pipeline(alike(), TRIALS, c)), n, *none(n)),
+        report("planted, through hpo.compare", lambda c: claims(through_pipeline(planted(), 1, c)), n, *power(n)),
+    ]
     return 0 if all(ok) else 1
 
 

@@ -107,9 +107,7 @@ def test_an_incumbent_is_the_best_at_the_greatest_epoch_after_each_evaluation(di
     numbers = [0, 1, 2, 3, 1, 2, 1, 0]
     ends = [1, 1, 1, 1, 3, 3, 9, 3]
     states = [State.DONE] * 6 + [State.FAILED, State.DONE]
-    log = [
-        Evaluation(i, numbers[i], 0, ends[i], ends[i], 1, states[i], values[i], 0.0, {}) for i in range(len(values))
-    ]
+    log = [Evaluation(i, numbers[i], 0, ends[i], ends[i], 1, states[i], values[i], 0.0, {}) for i in range(len(values))]
     expected = []
     for i in range(len(log)):
         latest = {e.number: e for e in log[: i + 1]}
