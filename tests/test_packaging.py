@@ -25,7 +25,8 @@ def names(requirements: list[str]) -> set[str]:
 def test_constraints_pin_every_dependency_for_every_platform() -> None:
     versions = pinned()
     assert versions["torch"] == "2.13.0"
-    wanted = names(PROJECT["dependencies"]) | names(PROJECT["optional-dependencies"]["test"])
+    extras = PROJECT["optional-dependencies"]
+    wanted = names(PROJECT["dependencies"]) | names(extras["test"]) | names(extras["ci"])
     assert wanted <= {name.lower() for name in versions}
     foreign = [name for name, version in versions.items() if "+" in version or re.match("nvidia|triton|cuda", name)]
     assert foreign == []

@@ -34,8 +34,9 @@ def sentences(results: Results, tasks: Mapping[str, TaskAnalysis], across: Acros
         found = _on_tasks(results, tasks)
     if across is not None and len(results.searchers) > 1:
         found.append(_ranks(across, first))
-    tested = first.why_not is None
-    return (*found, *_looks(results, tested), *_scales(results, across), *_exhausted(results), *_failures(results))
+    if results.look > 1 and first.why_not is None:
+        found.append(_look(results.look))
+    return (*found, *_scales(results, across), *_exhausted(results), *_failures(results))
 
 
 # -- claims
@@ -72,12 +73,13 @@ def _blind_on_task(results: Results, tasks: Mapping[str, TaskAnalysis], name: st
 
 
 def _claims(pairs: Sequence[Pair], order: Sequence[str]) -> list[tuple[str, list[Pair]]]:
-    """Each winner with the pairs that it wins; who beats most first, then in `order`."""
-    won = {label: [pair for pair in pairs if pair.better == label] for label in order}
-    for label in order:
-        won[label].sort(key=lambda pair, label=label: order.index(_other(pair, label)), reverse=True)  # type: ignore[misc]
-    ranked = sorted(order, key=lambda label: (-len(won[label]), order.index(label)))
-    return [(label, won[label]) for label in ranked if won[label]]
+    """Each winner with the pairs that it wins, both in `order`; who beats most comes first."""
+    won: dict[str, list[Pair]] = {label: [] for label in order}
+    for loser in order:
+        for pair in pairs:
+            if pair.better is not None and _other(pair, pair.better) == loser:
+                won[pair.better].append(pair)
+    return sorted(((label, beaten) for label, beaten in won.items() if beaten), key=lambda each: -len(each[1]))
 
 
 def _beats(winner: str, beaten: Sequence[Pair], where: str, n: str) -> str:
@@ -153,13 +155,12 @@ def _ranks(across: AcrossTasks, first: TaskAnalysis) -> str:
     return f"Over tasks no test is made: {across.why_not}. Mean ranks, 1 is best: {ranks}."
 
 
-def _looks(results: Results, tested: bool) -> list[str]:
-    if results.look == 1 or not tested:
-        return []
-    return [
-        f"This is look {results.look} at a comparison that has grown: its p are multiplied by "
-        f"{1 / statistics.share(results.look):.0f}, so that looking again and again finds no more by chance."
-    ]
+def _look(look: int) -> str:
+    times = 1 / statistics.share(look)
+    return (
+        f"This is look {look} at a comparison that has grown: its p are multiplied by {times:.0f}, "
+        "so that looking again and again finds no more by chance."
+    )
 
 
 def _scales(results: Results, across: AcrossTasks | None) -> list[str]:

@@ -80,11 +80,13 @@ function isDark() {
   return (root.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
 }
 
-function recolour(more = {}) {
+function recolour(more = {}, nodes = drawings) {
   root.classList.toggle("dark", isDark());
   button.textContent = isDark() ? "Light" : "Dark";
   button.setAttribute("aria-label", isDark() ? "Light colours" : "Dark colours");
-  for (const node of drawings) if (node.layout) Plotly.relayout(node, { ...colours(node.layout), ...more });
+  for (const node of nodes) { // what is folded away has no size to be laid out in
+    if (node.layout && node.clientWidth > 0) Plotly.relayout(node, { ...colours(node.layout), ...more });
+  }
 }
 
 const button = document.getElementById("theme");
@@ -94,6 +96,9 @@ button.addEventListener("click", () => {
   recolour();
 });
 dark.addEventListener("change", () => recolour());
+for (const details of document.querySelectorAll("details.folded")) {
+  details.addEventListener("toggle", () => recolour({}, details.querySelectorAll(".drawing")));
+}
 
 // -- on paper everything is open, drawn, and light
 
@@ -111,11 +116,11 @@ window.addEventListener("beforeprint", () => {
 
 window.addEventListener("afterprint", () => {
   if (before === null) return;
-  for (const details of before.closed) details.open = false;
   if (before.theme) root.dataset.theme = before.theme;
   else delete root.dataset.theme;
-  before = null;
   recolour({ width: null, autosize: true });
+  for (const details of before.closed) details.open = false;
+  before = null;
   for (const node of drawings) if (node.layout) sizes.observe(node);
 });
 

@@ -62,8 +62,8 @@ def test_several_losers_share_a_sentence_and_the_rest_says_what_cannot_be_seen()
     analysis = analyse(finals([on], values))
     p = "Holm p < 0.0001"
     assert analysis.sentences == (
-        f"a beats d (P = 1.00, {p}) and c (P = 1.00, {p}) on moons (20 seeds).",
-        f"b beats d (P = 1.00, {p}) and c (P = 1.00, {p}) on moons (20 seeds).",
+        f"a beats c (P = 1.00, {p}) and d (P = 1.00, {p}) on moons (20 seeds).",
+        f"b beats c (P = 1.00, {p}) and d (P = 1.00, {p}) on moons (20 seeds).",
         f"c beats d on moons (P = 1.00, {p}, 20 seeds).",
         "a and b cannot be told apart on moons: with 20 seeds, effects below "
         f"P = {math.ceil(100 * analysis.tasks['moons'].detectable) / 100} cannot be seen.",
@@ -195,7 +195,7 @@ def test_savings_over_several_losers_are_a_range():
         ("moons", "c"): [[0.1, 0.1, 0.1, 0.4 + s / 2000] for s in range(20)],
     }
     first = analyse(results([on], paths)).sentences[0]
-    assert first.endswith(" and in the median needs 1.3x to 4.0x fewer trials for the final scores of c and b.")
+    assert first.endswith(" and in the median needs 1.3x to 4.0x fewer trials for the final scores of b and c.")
 
 
 # -- what else to know

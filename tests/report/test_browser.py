@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reported_studies import ENDING, FORMULA, IMAGE, LINK, MARKUP, REPORTS, SCRIPT
+from reported_studies import ENDING, FORMULA, HOSTILE, IMAGE, LINK, MARKUP, REPORTS, SCRIPT
 
 pytestmark = pytest.mark.ci
 VIEWS = {"desktop": (1280, False), "dark": (1280, True), "phone": (360, False)}
@@ -65,6 +65,23 @@ def test_names_come_out_as_text_only(kind: str, reports: Reports, opened: Open) 
     drawn = "\n".join(found.page.locator("svg text").all_text_contents())
     assert "&lt;" not in drawn  # escaped once, not twice
     assert "<" in drawn
+    assert found.noise == []
+
+
+def test_what_the_mouse_shows_is_text_too(reports: Reports, opened: Open) -> None:
+    found = opened(reports("hostile"))
+    drawing = found.page.locator("[data-name$=-heatmap]").first
+    drawing.scroll_into_view_if_needed()
+    points = drawing.locator(".scatterlayer path.point")
+    points.first.wait_for()
+    seen = set()
+    for point in points.all():
+        box = point.bounding_box()
+        found.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        found.page.wait_for_timeout(80)  # plotly looks every 50 ms
+        seen.update(drawing.locator(".hoverlayer text").all_text_contents())
+        assert drawing.locator(".hoverlayer :is(a, [style*='font-weight: bold'])").count() == 0
+    assert sum(any(name[:8] in text for text in seen) for name in HOSTILE) >= 4, seen
     assert found.noise == []
 
 

@@ -53,7 +53,7 @@ def _figure(analysis: Analysis, key: str, title: str, tested: TaskAnalysis | Acr
         apart = sum(pair.better is not None for pair in pairs)
         caption += (
             f"A star marks two that can be told apart (adjusted p at most 0.05): {apart} of {len(pairs)} pairs. "
-            "Without a star the difference may be chance, however great it looks."
+            "Without a star the difference may be chance, however great it looks. " + _power(tested.detectable, sample)
         )
     else:
         caption += f"No test is made: {tested.why_not}; all of it may be chance."

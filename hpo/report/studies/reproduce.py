@@ -16,6 +16,7 @@ from hpo.stored_study import StoredStudy
 from hpo.study_spec import StudySpec
 
 _FROM_PYTHON: Final = ("by_hand", "build", "batched", "optuna")  # of objectives: no study file names such a one
+_STORE: Final = "again.db"  # in the study's own store the command would go on with the study
 _NO_SETTINGS: Final = ("digest", "init_digest")  # of the shared objective: they say what was read, not what to read
 
 
@@ -35,18 +36,20 @@ def figure(data: StudyData) -> Figure:
         name = file_name(study.name)
         caption = (
             f"Put the text of {name} into a file of that name, with the data files that it names beside it, and run "
-            "the command: the same versions give the same trials."
+            "the command: with the same versions it makes the same trials, in a store of its own."
         )
         rows += [("command", _command(name, study.execution)), (name, text)]
     if study.enqueued:
         caption += (
-            f" The first {study.enqueued} trials were configurations that the user enqueued: give them from Python, "
+            f" Configurations that the user enqueued came first ({study.enqueued}): give them from Python, "
             "hpo.search(initial=[...])."
         )
     if spec.free_running:
         caption += " The searcher was told as trials ended, so another run may propose others."
     caption += _of_runs(len(study.environments))
-    return Figure("reproduce", "How to make this study again", caption, Table(("", "value"), (*rows, *_facts(study))))
+    return Figure(
+        "reproduce", "How to make this study again", caption, Table(("what", "value"), (*rows, *_facts(study)))
+    )
 
 
 def _of_runs(count: int) -> str:
@@ -82,7 +85,7 @@ def _command(file: str, execution: Execution) -> str:
         "--trial-memory": execution.trial_memory,
         "--retries": None if execution.retries == DEFAULT.retries else execution.retries,
     }
-    words = ["hpo", "run", file]
+    words = ["hpo", "run", file, "--store", _STORE]
     words += [str(word) for flag, value in flags.items() if value is not None for word in (flag, value)]
     return shlex.join(words + ["--fresh"] * execution.fresh)
 

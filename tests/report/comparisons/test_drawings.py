@@ -70,8 +70,7 @@ def test_large_comparisons_are_drawn_small(large):
     for figure in all_figures(large):
         assert len(figure.table.rows) <= (MAX_POINTS if figure.key == "runs" else 200)
         assert all(len(row) == len(figure.table.head) for row in figure.table.rows)
-    for figure in {figure.key.rstrip("123456789"): figure for figure in all_figures(large)}.values():
-        if figure.draw is not None:
+        if figure.draw is not None and not set(figure.key) & set("23456789"):  # of the tasks the first
             assert len(figure.draw().to_json()) < 250_000
 
 

@@ -97,7 +97,7 @@ def test_a_table_is_called_by_its_name_alone(tmp_path):
     facts = dict(shown.table.rows)
     assert facts["torch"] == study.environment["packages"]["torch"]
     assert facts["seed"] == 0
-    assert facts["command"] == f"hpo run {file_name(study.name)}"
+    assert facts["command"] == f"hpo run {file_name(study.name)} --store again.db"
 
 
 def test_what_only_a_program_can_make_is_said_so(tmp_path):
@@ -124,8 +124,8 @@ def test_limits_are_in_the_command_and_enqueued_trials_in_the_words(tmp_path):
     study = hpo.search(lambda _: 0.0, {"x": Float(0, 1)}, "random", 2, initial=[{"x": 0.5}], trial_timeout=60, **more)
     object.__setattr__(study.spec, "objective", {"function": "module:f"})
     shown = figure(StudyData(study))
-    assert dict(shown.table.rows)["command"] == "hpo run mine-rm--rf.toml --trial-timeout 60"
-    assert "The first 1 trials" in shown.caption
+    assert dict(shown.table.rows)["command"] == "hpo run mine-rm--rf.toml --store again.db --trial-timeout 60"
+    assert "enqueued came first (1)" in shown.caption
 
 
 def test_files_lose_their_folders_wherever_they_stand():
