@@ -204,11 +204,15 @@ def test_what_is_written_together_is_there_together_or_not_at_all(tmp_path):
     def make(name):
         store.create_study(name, spec, trials=None, source=None, if_taken="return")
 
-    with pytest.raises(RuntimeError), store.together():
-        make("one")
+    def fail():
         with store.together():
-            make("two")
-        raise RuntimeError("a defect")
+            make("one")
+            with store.together():
+                make("two")
+            raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert store.studies() == []
     with store.together():
         make("one")
