@@ -1,7 +1,6 @@
 """The shared objective `simplenn`: a small network, trained and measured on a generated data set or a user's table."""
 
 import functools
-import math
 import os
 import warnings
 from collections import Counter
@@ -329,14 +328,14 @@ class SimpleNNObjective(Objective):
         """See `Objective.model_file`; of the format in `hpo.training.model_file`."""
         from hpo.training import model_file
         from hpo.training.final import train_final
-        from hpo.training.scoring import score
+        from hpo.training.scoring import same, score
 
         final = train_final(self, job, everything)
         if final is None:
             return None
         if scores is not None and scores["test"] and not everything:
             again = score(final, self.scoring(), job.seed)
-            if not _equal(again.metrics, scores["test"]):
+            if not same(again.metrics, scores["test"]):
                 warnings.warn(
                     f"trained again here, the model scores {params_text(again.metrics)} on test data, not "
                     f"{params_text(scores['test'])}: the device or versions differ from those of the study's check; "
@@ -379,13 +378,6 @@ class SimpleNNObjective(Objective):
         self.init_digest = self._saved.digest
         for rows in ("holdout",) if self.folds == 1 else (*range(self.folds), "development"):
             self.first_network(self._saved.settings, rows)
-
-
-def _equal(found: Mapping[str, float], expected: Mapping[str, float]) -> bool:
-    """Whether metrics are the same; NaN, of a metric that the rows leave undefined, equals itself."""
-    return found.keys() == expected.keys() and all(
-        value == expected[name] or (math.isnan(value) and math.isnan(expected[name])) for name, value in found.items()
-    )
 
 
 def _described(table: Any) -> str:

@@ -1,6 +1,7 @@
 """What a trained network is worth on test data, and how sure that is."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -59,3 +60,10 @@ def interval(metric: "Metric", outputs: "Tensor", y: "Tensor", scale: float, see
         found.append(metric.of(outputs[rows].mT, y[rows][:, None], scale))
     low, high = np.nanquantile(torch.cat(found).numpy(), [0.025, 0.975])
     return float(low), float(high)
+
+
+def same(found: Mapping[str, float], expected: Mapping[str, float]) -> bool:
+    """Whether metrics are the same; NaN, of a metric that the rows leave undefined, equals itself."""
+    return found.keys() == expected.keys() and all(
+        value == expected[name] or (math.isnan(value) and math.isnan(expected[name])) for name, value in found.items()
+    )
