@@ -6,10 +6,10 @@ import dataclasses
 import inspect
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from hpo.errors import HpoError, LoadError, UsageError
+from hpo.errors import HpoError, UsageError
 from hpo.registry import make_searcher, searcher_name
 from hpo.searcher import Searcher
 from hpo.values import brief
@@ -23,20 +23,27 @@ class Labelled:
 
     Attributes:
         kind: its registered name, or module:Class.
-        searcher: unbound, with its settings.
+        settings: all of its settings, JSON.
     """
 
     kind: str
-    searcher: Searcher
-
-    def to_json(self) -> dict[str, Any]:
-        """A lossless description; the inverse of `from_json`."""
-        return {"name": self.kind, "settings": self.searcher.settings()}
+    settings: Mapping[str, Any]
+    _made: Searcher | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Labelled:
-        """The inverse of `to_json`."""
-        return cls(*make_searcher(data["name"], data["settings"]))
+    def of(cls, searcher: Any, settings: Mapping[str, Any] | None = None) -> Labelled:
+        """A searcher as `make_searcher` takes it."""
+        kind, made = make_searcher(searcher, settings)
+        return cls(kind, made.settings(), made)
+
+    @property
+    def searcher(self) -> Searcher:
+        """The searcher itself, unbound; one that is stored is loaded here, for those who only read need it not."""
+        return make_searcher(self.kind, self.settings)[1] if self._made is None else self._made
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored of it."""
+        return {"name": self.kind, "settings": dict(self.settings)}
 
 
 def labelled(searchers: Any) -> dict[str, Labelled]:
@@ -92,9 +99,8 @@ def check_name(what: str, name: Any) -> None:
 
 def _made(searcher: Any) -> Labelled:
     if not isinstance(searcher, str):
-        return Labelled(*make_searcher(searcher))
-    name, settings = _parsed(searcher)
-    return Labelled(*make_searcher(name, settings))
+        return Labelled.of(searcher)
+    return Labelled.of(*_parsed(searcher))
 
 
 def _parsed(text: str) -> tuple[str, dict[str, Any]]:
@@ -127,16 +133,5 @@ def _label(searcher: Any, made: Labelled) -> str:
     if inspect.isclass(searcher):
         return searcher_name(searcher)
     defaults = {f.name: f.default for f in dataclasses.fields(made.searcher) if f.init}
-    told = {key: value for key, value in made.searcher.settings().items() if value != defaults.get(key)}
+    told = {key: value for key, value in made.settings.items() if value != defaults.get(key)}
     return ":".join([made.kind, *(f"{key}={value}" for key, value in told.items())])
-
-
-def restored(data: Mapping[str, Any]) -> dict[str, Labelled]:
-    """Searchers from their stored descriptions."""
-    found = {}
-    for label, description in data.items():
-        try:
-            found[label] = Labelled.from_json(description)
-        except HpoError as error:
-            raise LoadError(f"searcher {label!r} of the comparison: {error}") from error
-    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hpo import seeding
-from hpo.comparison.labels import Labelled, check_name, refusal, restored
+from hpo.comparison.labels import Labelled, check_name, refusal
 from hpo.errors import ConflictError, UsageError
 from hpo.objective import Objective
 from hpo.plan import specify
@@ -132,7 +132,8 @@ class ComparisonPlan:
     def stored(cls, spec: Mapping[str, Any], plan: Mapping[str, Any]) -> ComparisonPlan:
         """The inverse of `spec_json` and `plan_json`."""
         tasks = {name: TaskPlan(name, definition) for name, definition in plan.get("tasks", {}).items()}
-        return cls(spec["seed"], spec["resplit"], tasks, restored(plan.get("searchers", {})), plan.get("seeds", 1))
+        searchers = {label: Labelled(one["name"], one["settings"]) for label, one in plan.get("searchers", {}).items()}
+        return cls(spec["seed"], spec["resplit"], tasks, searchers, plan.get("seeds", 1))
 
     def spec_json(self) -> dict[str, Any]:
         """What never changes."""
@@ -205,7 +206,7 @@ class ComparisonPlan:
         """What readers should know besides: settings of searchers, and where spaces differ."""
         found = {}
         for label, made in self.searchers.items():
-            settings = ", ".join(f"{key}={value}" for key, value in made.searcher.settings().items())
+            settings = ", ".join(f"{key}={value}" for key, value in made.settings.items())
             found[f"searcher {label}"] = made.kind + (f" ({settings})" if settings else "")
             for task in self.tasks.values():
                 if made.kind in task.definition["spaces"]:

@@ -1,5 +1,7 @@
 """Comparisons of the shared objective: all train in one engine, each seed on its split if asked, then are tested."""
 
+import pickle
+
 import pytest
 
 from hpo import FunctionObjective, Int, compare, load_study
@@ -119,3 +121,14 @@ def test_an_objective_of_ones_own_with_test_data_is_tested(tmp_path):
     found = compare(objective, {"x": Int(0, 9)}, ["random"], seeds=2, trials=4, store=store, progress=False)
     for run in found.results.runs.values():
         assert run.test == {"value": run.final + 0.5}
+
+
+def test_a_helper_process_trains_every_split_with_its_own_data():
+    first = SimpleNNObjective("moons")
+    objectives = {study: first.resplit(study) for study in (3, 8)}
+    routed = pickle.loads(pickle.dumps(first.routed(objectives)))
+    for study, objective in objectives.items():
+        job = Job(study, 0, 0, {"width": 4}, 5, 0, 1, 1)
+        [there], [here] = routed.members(job), objective.members(job)
+        assert there.data.train.x.equal(here.data.train.x)
+    assert objectives[3].dataset.digest != objectives[8].dataset.digest

@@ -195,3 +195,27 @@ def test_a_transaction_that_spilled_to_disk_before_a_kill_is_undone_by_a_reader(
     assert reader.study().name == "study"
     assert reader.db.query("SELECT count(*) AS n FROM events") == [{"n": 0}]
     reader.db.check()
+
+
+def test_what_is_written_together_is_there_together_or_not_at_all(tmp_path):
+    store = Store(tmp_path / "hpo.db", "create")
+    spec = {"seed": 1, "direction": "maximize"}
+
+    def make(name):
+        store.create_study(name, spec, trials=None, source=None, if_taken="return")
+
+    def fail():
+        with store.together():
+            make("one")
+            with store.together():
+                make("two")
+            raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert store.studies() == []
+    with store.together():
+        make("one")
+        make("two")
+        assert Store(tmp_path / "hpo.db").studies() == []  # another connection sees nothing yet
+    assert [row.name for row in Store(tmp_path / "hpo.db").studies()] == ["one", "two"]
