@@ -178,10 +178,12 @@ def span_text(domain: Domain, low: float, high: float) -> str:
     return ends[0] if first == last else f"{ends[0]} … {ends[1]}"
 
 
-def window_of(values: Sequence[float] | np.ndarray, maximized: bool) -> tuple[tuple[float, float], int] | None:
+def window_of(
+    values: Sequence[float] | np.ndarray, maximized: bool, far: float = FAR
+) -> tuple[tuple[float, float], int] | None:
     """What a drawing of finite values shows of their axis, and how many of them lie outside.
 
-    All of them, unless the worst are more than FAR times as far from the best as the better three quarters: one
+    All of them, unless the worst are more than `far` times as far from the best as the better three quarters: one
     training that diverged would else press all others onto a line. Nor is anything beyond 1e300, where plotly's
     floats overflow. None: no values.
     """
@@ -191,7 +193,7 @@ def window_of(values: Sequence[float] | np.ndarray, maximized: bool) -> tuple[tu
     best, worst = (found.max(), found.min()) if maximized else (found.min(), found.max())
     best, worst = float(best), float(worst)  # whose arithmetic becomes infinite without a warning
     reach = float(np.quantile(found, 0.25 if maximized else 0.75, method="nearest")) - best
-    if reach and abs(worst - best) > FAR * abs(reach) and math.isfinite(best + 2 * reach):
+    if reach and abs(worst - best) > far * abs(reach) and math.isfinite(best + 2 * reach):
         worst = best + 2 * reach
     low, high = (min(max(end, -_GREATEST), _GREATEST) for end in sorted((best, worst)))
     return (low, high), int(((found < low) | (found > high)).sum())

@@ -66,8 +66,8 @@ def _draw(analysis: Analysis, task: TaskAnalysis) -> Any:
 
 
 def _shown(task: TaskAnalysis) -> tuple[list[float], tuple[float, float] | None, int]:
-    """All finite values, what of their axis is shown, and how many are outside."""
+    """All finite values, what of their axis is shown, and how many are outside: only those that plotly cannot draw."""
     runs = [*task.final.values(), *task.test.values()]
     values = [value for each in runs for value in each if math.isfinite(value)]
-    window, outside = style.window_of(values, task.task.direction == "maximize") or (None, 0)
+    window, outside = style.window_of(values, task.task.direction == "maximize", far=math.inf) or (None, 0)
     return (values, None, 0) if is_wide(values) else (values, window, outside)
