@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpo.api import create_study as create_study
     from hpo.api import search as search
-    from hpo.comparison.compare import Comparison as Comparison
     from hpo.comparison.compare import compare as compare
-    from hpo.comparison.compare import load_comparison as load_comparison
+    from hpo.comparison.comparison import Comparison as Comparison
+    from hpo.comparison.comparison import load_comparison as load_comparison
     from hpo.domains import Choice as Choice
     from hpo.domains import Float as Float
     from hpo.domains import Int as Int
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Choice": "hpo.domains",
-    "Comparison": "hpo.comparison.compare",
+    "Comparison": "hpo.comparison.comparison",
     "Float": "hpo.domains",
     "FunctionObjective": "hpo.function_objective",
     "HPOSearchCV": "hpo.search_cv",
@@ -60,7 +60,7 @@ _HOME = {
     "compare": "hpo.comparison.compare",
     "create_study": "hpo.api",
     "from_optuna": "hpo.integrations.optuna",
-    "load_comparison": "hpo.comparison.compare",
+    "load_comparison": "hpo.comparison.comparison",
     "load_model": "hpo.training.saved",
     "load_study": "hpo.study",
     "search": "hpo.api",

@@ -194,6 +194,7 @@ def run_study(
     callbacks: Sequence[Callback] = (),
 ) -> Ending:
     """Drive a study to its budget; the objective must be the study's own, a cluster `connected`."""
+    study.check_free()
     study.check_objective(objective)
     objective.check_execution(execution)
     check_callbacks(callbacks)

@@ -113,11 +113,6 @@ class Driver:
         self._in_vain = found is None
         return found
 
-    def next_jobs(self) -> list[Job]:
-        """The jobs of `next_round`, begun; may be none."""
-        found = self.next_round()
-        return [] if found is None else self.begin(found)
-
     def begin(self, found: Round) -> list[Job]:
         """The jobs of a round, stored as begun in one transaction."""
         thought, self._thought = self._thought, 0.0

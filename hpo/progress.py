@@ -34,6 +34,8 @@ class Display:
         self._failed = 0
         self._partial: dict[int, int] = {}  # evaluation -> epochs newly trained so far
         self._best: tuple[int, float] | None = None  # (epochs, signed value)
+        self._sign = 1.0  # -1.0: less is better
+        self._shown_at = 0.0
         self._tenths = 0
         self._first_failure = True
 
@@ -90,7 +92,6 @@ class Display:
 
             self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
             self._live.start()
-        self._shown_at = 0.0
 
     def progress(self, driver: Driver, event: Progress) -> None:
         """See `loop.Watcher`."""

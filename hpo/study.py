@@ -79,11 +79,12 @@ class Study(StoredStudy):
 
         Raises:
             LoadError: the objective cannot be imported.
-            ConflictError: it is another objective than the study's.
+            ConflictError: it is another objective than the study's, or the study is a run of a comparison.
             LockedError: another process drives the study.
         """
         from hpo.api import run_study
 
+        self.check_free()
         self._release()
         found = self._own_objective(objective)
         if device is not None:
@@ -193,6 +194,16 @@ class Study(StoredStudy):
             )
         objective.check_space(self.spec.space)
 
+    def check_free(self) -> None:
+        """Raise ConflictError if the study is a run of a comparison, whose results it would change by going on."""
+        from hpo.comparison.plan import going_on
+        from hpo.store.comparisons import Comparisons
+
+        if (comparison := Comparisons(self._store).of_study(self._id)) is not None:
+            raise ConflictError(
+                f"study {self.name!r} is a run of comparison {comparison!r}: {going_on(comparison, self.path)} goes on"
+            )
+
     def _own_objective(self, objective: Objective | Callable[..., Any] | None) -> Objective:
         """The one that is given; None: that of this process, else the stored one, imported."""
         description = self.spec.objective
@@ -214,6 +225,7 @@ class Study(StoredStudy):
 
         Raises:
             NoResultError: nothing is left to propose, or nothing before outstanding trials are told.
+            ConflictError: the study is a run of a comparison.
         """
         driver = self._by_hand()
         jobs = self._again[:1] or driver.ask(1)
@@ -249,6 +261,7 @@ class Study(StoredStudy):
 
     def _by_hand(self) -> Driver:
         if self._driver is None:
+            self.check_free()
             store = self.writable_store()
             self._driver = Driver(store, store.study(self.name), trials=None)
             self._again = self._driver.outstanding

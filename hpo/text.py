@@ -2,7 +2,7 @@
 
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, surrogate, line and paragraph separator
@@ -35,12 +35,23 @@ def headline(error: str | None) -> str:
     return printable(next(iter(told or lines[-1:]), "").strip())
 
 
-def command(name: str, study: str, store: Path, default: Path, *more: object) -> str:
-    """What to type for command `name` of a study, with `more` arguments: `hpo show --store runs.db tpe-0 3`."""
-    words = ["hpo", name, *(["--", study] if study.startswith("-") else [study]), *map(str, more)]
-    if store != default:
-        words[2:2] = ["--store", str(store)]
-    return f"`{' '.join(shlex.quote(word) for word in words)}`"
+def command(
+    name: str, study: str | None, store: Path, default: Path, *more: object, options: Sequence[str] = ()
+) -> str:
+    """What to type for command `name` of a study, with `more` arguments: `hpo show --store runs.db tpe-0 3`.
+
+    Args:
+        name: of the command.
+        study: its first argument, or a comparison; None: it has none.
+        store: that it is in.
+        default: the store that is meant without `--store`.
+        more: arguments that follow.
+        options: with their values; they stand before the arguments, of which one may begin with a hyphen.
+    """
+    words = ["hpo", name, *([] if store == default else ["--store", str(store)]), *options]
+    if study is not None:
+        words += ["--", study] if study.startswith("-") else [study]
+    return f"`{' '.join(shlex.quote(word) for word in [*words, *map(str, more)])}`"
 
 
 def params_text(params: Mapping[str, object]) -> str:

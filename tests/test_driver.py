@@ -79,15 +79,21 @@ def drive(store, monkeypatch):
         driver.close()
 
 
+def begun(driver):
+    """The jobs of the next round; may be none."""
+    found = driver.next_round()
+    return [] if found is None else driver.begin(found)
+
+
 def run(driver, rounds=None):
     """Rounds until nothing is left; returns the jobs."""
     jobs = []
     for _ in itertools.count() if rounds is None else range(rounds):
-        begun = driver.next_jobs()
-        if not begun:
+        found = begun(driver)
+        if not found:
             break
-        jobs += begun
-        driver.record([result(job, driver._restarts) for job in begun])
+        jobs += found
+        driver.record([result(job, driver._restarts) for job in found])
     return jobs
 
 
@@ -123,7 +129,7 @@ def test_after_any_prefix_of_events_a_new_driver_knows_what_the_old_one_did(stor
         assert found == expected
 
     for _ in range(5):
-        jobs, same = steady.next_jobs(), again.next_jobs()
+        jobs, same = begun(steady), begun(again)
         assert len(jobs) > 0
         assert [dataclasses.replace(job, study=steady.study) for job in same] == jobs
         reopened()
@@ -135,7 +141,7 @@ def test_after_any_prefix_of_events_a_new_driver_knows_what_the_old_one_did(stor
 
 def test_the_searcher_is_told_when_the_round_is_complete(store, drive):
     driver = drive(spec(batch=4))
-    jobs = driver.next_jobs()
+    jobs = begun(driver)
     driver.record([result(job) for job in (jobs[3], jobs[1])])
     assert [driver.searcher.is_pending(job.number) for job in jobs] == [True] * 4
     driver.record([result(job) for job in (jobs[2], jobs[0])])
@@ -150,12 +156,12 @@ def test_proposals_beyond_the_budget_are_not_started(drive):
     jobs = run(driver)
     assert [job.number for job in jobs] == list(range(10))
     assert (driver.charged, driver.budget) == (10 * EPOCHS, 10 * EPOCHS)
-    assert driver.next_jobs() == []
+    assert begun(driver) == []
 
 
 def test_a_budget_of_none_starts_nothing(store, drive):
     driver = drive(trials=0)
-    assert driver.next_jobs() == []
+    assert begun(driver) == []
     assert store.counts(driver.study) == {}
 
 
@@ -174,13 +180,13 @@ def test_what_is_outstanding_counts_as_spent(drive):
 
 def test_epochs_that_a_failure_did_not_train_are_spent_on_other_trials(drive):
     driver = drive(spec(batch=2), trials=2)
-    first, second = driver.next_jobs()
+    first, second = begun(driver)
     short = dataclasses.replace(result(first), state=State.FAILED, value=None, epochs=0, charged=1)
     driver.record([short, result(second)])
     assert driver.charged == 1 + EPOCHS
-    assert driver.next_jobs() == []  # 8 of 9 epochs are left: a whole trial does not fit
+    assert begun(driver) == []  # 8 of 9 epochs are left: a whole trial does not fit
     driver.trials = 3
-    assert len(driver.next_jobs()) == 1
+    assert len(begun(driver)) == 1
 
 
 def test_a_promotion_costs_only_its_new_epochs(drive):
@@ -224,7 +230,7 @@ def test_enqueued_trials_come_first_and_in_order(drive, searcher):
 
 def test_enqueued_trials_train_in_full(drive):
     driver = drive(spec("halving", batch=9), initial=INITIAL)
-    assert [(job.start, job.target) for job in driver.next_jobs()] == [(0, EPOCHS)] * 5
+    assert [(job.start, job.target) for job in begun(driver)] == [(0, EPOCHS)] * 5
 
 
 def test_enqueued_trials_beyond_the_budget_wait_for_a_larger_one(store, drive):
@@ -250,7 +256,7 @@ def test_a_smaller_budget_starts_nothing_more(drive):
     driver = drive(trials=10)
     run(driver, rounds=2)
     driver.close()
-    assert drive(trials=5).next_jobs() == []
+    assert begun(drive(trials=5)) == []
 
 
 def test_a_used_up_space_ends_the_study(drive):
@@ -287,7 +293,7 @@ def test_by_hand_enqueued_trials_keep_their_numbers_to_themselves(drive):
 
 def test_cancelled_trials_run_again(store, drive):
     driver = drive(trials=6)
-    jobs = driver.next_jobs()
+    jobs = begun(driver)
     driver.record([result(jobs[0])])
     driver.cancel()
     driver.close()
@@ -352,7 +358,7 @@ def test_what_was_started_and_what_was_recorded_is_on_the_disk_when_the_call_ret
         with sqlite3.connect(store.path) as connection:
             return connection.execute("SELECT state, count(*) FROM evaluations GROUP BY state").fetchall()
 
-    jobs = driver.next_jobs()
+    jobs = begun(driver)
     assert stored() == [("running", 4)]
     driver.record([result(job) for job in jobs[:2]])
     assert stored() == [("done", 2), ("running", 2)]

@@ -361,29 +361,24 @@ def test_a_free_running_study_goes_on_from_the_order_that_was_stored(drive, stor
             twin.record(event.outcomes)
     assert [job.params for job in again.outstanding] == [job.params for job in twin.outstanding]
     room = again.spec.batch - len(again.outstanding)
-    assert [job.params for job in again.next_jobs()] == [job.params for job in twin.next_jobs()]
+    assert again.next_round() == twin.next_round()
     assert room > 0
 
 
 def test_many_studies_take_as_many_transactions_as_one(drive, store, objective, monkeypatch):
-    commits = 0
-    commit = type(store.db)._commit
-
-    def counted(db, connection):
-        nonlocal commits
-        commits += 1
-        commit(db, connection)
+    def commits():  # SQLite's file change counter
+        with store.path.open("rb") as file:
+            return int.from_bytes(file.read(28)[24:], "big")
 
     def taken(drivers):
-        before = commits
+        before = commits()
         run(drivers, Everything(objective), Silent(), Stop())
-        return commits - before
+        return commits() - before
 
     class Everything(InProcessExecutor):
         def wait(self, timeout):
             return super().wait(1e9)
 
-    monkeypatch.setattr(type(store.db), "_commit", counted)
     monkeypatch.setattr("hpo.loop.WAIT_SECONDS", 60.0)  # of thinking
     one = taken([drive("random", "one")])
     assert one > 4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,10 +13,13 @@ from hpo.cli import options, render
 
 if TYPE_CHECKING:
     from hpo.comparison.analysis import Analysis
-    from hpo.comparison.compare import Comparison
+    from hpo.comparison.comparison import Comparison
+    from hpo.comparison.labels import SearchersError
+    from hpo.comparison.results import Results
     from hpo.study_file import Question
 
 SHOWN = ("final", "target", "matrix", "ranks", "seconds")  # figures whose tables are printed; a report has all
+_LEFT = ("task", "by_spent", "by_trials", "by_share")  # bands are for drawings
 
 
 @click.command("compare")
@@ -61,24 +66,38 @@ def command(
     missing.
     """
     from hpo.comparison.compare import run_comparison
-    from hpo.comparison.labels import labelled
+    from hpo.comparison.labels import SearchersError, labelled
+    from hpo.comparison.request import Request
+    from hpo.errors import UsageError
     from hpo.resolve import make_execution, seconds
 
     settings = {key: flags.pop(key) for key in ("data", "target", "task", "metric")}
     settings = {key: value for key, value in settings.items() if value is not None}
     if settings and studies:
         raise click.UsageError(f"--{next(iter(settings))} is for a comparison without STUDY: studies have their data")
-    with options.results_only():
-        found = run_comparison(
-            _questions(studies, changes, direction, settings),
-            None if searchers is None else labelled(split(searchers)),
-            execution=make_execution(workers),
-            timeout=seconds(timeout),
-            progress=not quiet,
-            **flags,
-        )
-        analysis = found.analysis
+    asked = {key: flags.pop(key) for key in ("seeds", "trials", "epochs", "seed", "resplit")}
+    try:
+        with options.results_only():
+            tasks = _questions(studies, changes, direction, settings)
+            request = Request(tasks, None if searchers is None else labelled(split(searchers)), **asked)
+            found = run_comparison(
+                request,
+                execution=make_execution(workers),
+                timeout=seconds(timeout),
+                progress=not quiet,
+                **flags,
+            )
+            analysis = found.analysis
+    except SearchersError as error:
+        raise UsageError(_refusal(error)) from error
     render.emit_json(comparison_data(found)) if as_json else print_comparison(analysis, found)
+
+
+def _refusal(error: SearchersError) -> str:
+    """The error, with the option that leaves out what cannot be compared where there is one."""
+    if not error.good or any(split(label) != [label] for label in error.good):
+        return str(error)
+    return f"{error.what}; leave them out: --searchers {shlex.quote(','.join(error.good))}"
 
 
 def split(searchers: str) -> list[str]:
@@ -106,9 +125,9 @@ def _questions(
 
 
 def comparison_data(comparison: Comparison) -> dict[str, Any]:
-    """All that is told of a comparison as one JSON object."""
+    """All that is told of a comparison as one JSON object, without the bands of the curves."""
     analysis = comparison.analysis
-    results = analysis.results
+    results, across = analysis.results, analysis.across
     return {
         "comparison": comparison.name,
         "store": str(comparison.path),
@@ -119,35 +138,27 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "seeds": list(results.seeds),
         "resplit": results.resplit,
         "tasks": [
-            {
-                "name": name,
-                "direction": one.task.direction,
-                "metric": one.task.metric,
-                "unit": one.task.unit,
-                "budget": one.task.budget,
-                "final": one.final,
-                "test": one.test,
-                "pairs": [vars(pair) for pair in one.pairs],
-                "detectable": one.detectable,
-                "why_not": one.why_not,
-            }
-            for name, one in analysis.tasks.items()
+            asdict(one.task)
+            | {key: value for key, value in asdict(replace(one, by_spent={}, by_trials={})).items() if key not in _LEFT}
+            | {label: _of_runs(results, one.task.name, label) for label in ("searcher_seconds", "failed", "exhausted")}
+            for one in analysis.tasks.values()
         ],
-        "across": analysis.across
-        and {
-            "ranks": analysis.across.ranks,
-            "friedman": analysis.across.friedman,
-            "pairs": [vars(pair) for pair in analysis.across.pairs],
-            "groups": analysis.across.groups,
-            "why_not": analysis.across.why_not,
-        },
+        "across": across
+        and {key: value for key, value in asdict(replace(across, by_share={})).items() if key not in _LEFT},
         "facts": results.facts,
     }
+
+
+def _of_runs(results: Results, task: str, attribute: str) -> dict[str, list[Any]]:
+    """Label to an attribute of its runs on a task, by seed."""
+    return {label: [getattr(run, attribute) for run in results.of(task, label)] for label in results.searchers}
 
 
 def print_comparison(analysis: Analysis, comparison: Comparison) -> None:
     """The verdict first, then the tables."""
     from hpo.report.comparisons import comparison_figure
+    from hpo.store import default_path
+    from hpo.text import command as command_text
 
     for sentence in analysis.sentences:
         render.paragraph(sentence)
@@ -158,4 +169,5 @@ def print_comparison(analysis: Analysis, comparison: Comparison) -> None:
     for name, text in analysis.results.facts.items():
         if name.startswith("space of"):
             render.line(f"{name}: {text}")
-    render.line(f"comparison {comparison.name} in {comparison.path}; all runs: `hpo ls --all`")
+    report = command_text("report", comparison.name, comparison.path, default_path(), options=["-o", "report.html"])
+    render.line(f"comparison {comparison.name} in {comparison.path}; {report} draws it")

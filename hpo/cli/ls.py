@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 @click.command("ls")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The latest so many studies.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="The latest so many studies and comparisons.",
+)
 @click.option("--all", "everything", is_flag=True, help="The studies of comparisons, too.")
 @options.store
 @options.as_json
@@ -27,7 +33,8 @@ def command(limit: int, everything: bool, store: str | None, as_json: bool) -> N
     comparisons = Comparisons(opened)
     hidden = set() if everything else comparisons.studies()
     rows = [row for row in opened.studies() if row.id not in hidden]
-    compared = [_comparison(row, comparisons) for row in comparisons.all()]
+    made = comparisons.all()
+    compared = [_comparison(row, comparisons) for row in made[-limit:]]
     data = []
     for row in rows[-limit:]:
         best = opened.best(row.id, row.spec["direction"])
@@ -61,18 +68,21 @@ def command(limit: int, everything: bool, store: str | None, as_json: bool) -> N
     if compared:
         head = ["comparison", "tasks", "searchers", "seeds", "runs", "created"]
         render.table(head, [[c["comparison"], *(", ".join(c[k]) for k in head[1:3]), *_rest(c)] for c in compared])
-    if len(rows) > limit:
-        render.line(f"the latest {limit} of {len(rows)} studies; --limit shows more")
+    cut = [f"{len(of)} {what}" for of, what in ((rows, "studies"), (made, "comparisons")) if len(of) > limit]
+    if cut:
+        render.line(f"the latest {limit} of {' and of '.join(cut)}; --limit shows more")
 
 
 def _comparison(row: ComparisonRow, comparisons: Comparisons) -> dict[str, Any]:
     """A comparison as one JSON object."""
-    runs = [run for run in comparisons.runs(row.id) if run.searcher]
+    from hpo.store.comparisons import REFERENCE
+
+    runs = [run for run in comparisons.runs(row.id) if run.searcher != REFERENCE]
     return {
         "comparison": row.name,
-        "tasks": list(row.plan.get("tasks", {})),
-        "searchers": list(row.plan.get("searchers", {})),
-        "seeds": row.plan.get("seeds", 0),
+        "tasks": list(row.plan["tasks"]),
+        "searchers": list(row.plan["searchers"]),
+        "seeds": row.plan["seeds"],
         "runs": len(runs),
         "ended": sum(run.ended is not None for run in runs),
         "created": _time(row.created_ms),

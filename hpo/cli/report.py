@@ -45,7 +45,7 @@ def command(names: tuple[str, ...], output: str | None, force: bool, store: str 
 
 def _subjects(names: Sequence[str], path: str | None) -> list[Any]:
     """Studies and comparisons by name, both where both are called so; without a name what was made last."""
-    from hpo.comparison.compare import load_comparison
+    from hpo.comparison.comparison import load_comparison
     from hpo.errors import NotFoundError, did_you_mean
     from hpo.store import Store
     from hpo.store.comparisons import Comparisons

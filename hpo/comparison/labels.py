@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,26 @@ from hpo.searcher import Searcher
 from hpo.values import brief
 
 MAX_LABEL = 255  # characters
+
+
+class SearchersError(UsageError):
+    """Searchers that cannot be compared, all of them.
+
+    Args:
+        wrong: a line for each.
+        good: labels of the others.
+
+    Attributes:
+        what: the error without advice.
+        good: as given.
+    """
+
+    def __init__(self, wrong: Sequence[str], good: Sequence[str]) -> None:
+        self.what = f"these searchers cannot be compared: {'; '.join(wrong)}"
+        self.good = tuple(good)
+        others = ", ".join(map(repr, good))
+        advice = f"leave them out and compare {others}" if good else "name others: `hpo searchers` lists them"
+        super().__init__(f"{self.what}; {advice}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +74,7 @@ def labelled(searchers: Any) -> dict[str, Labelled]:
             and of dicts from labels to any of them.
 
     Raises:
-        UsageError: naming all that cannot be used, each with its reason.
+        SearchersError: naming all that cannot be used, each with its reason.
     """
     if isinstance(searchers, (str, bytes)) or not isinstance(searchers, Iterable):
         raise UsageError(f"searchers is {brief(searchers)}, expected a list such as ['random', 'halving:eta=2']")
@@ -78,17 +98,10 @@ def labelled(searchers: Any) -> dict[str, Labelled]:
             shown = searcher if isinstance(searcher, str) and given_label is None else label
             wrong.append(f"{shown if isinstance(shown, str) else brief(searcher)}: {error}")
     if wrong:
-        raise UsageError(refusal(wrong, good))
+        raise SearchersError(wrong, good)
     if not found:
         raise UsageError("searchers is empty, expected at least one, e.g. random")
     return found
-
-
-def refusal(wrong: Iterable[str], good: Iterable[str]) -> str:
-    """What is said of searchers that cannot be compared, and how to leave them out."""
-    others = ",".join(good)
-    advice = f"leave them out: --searchers {others}" if others else "name others: `hpo searchers` lists them"
-    return f"these searchers cannot be compared: {'; '.join(wrong)}; {advice}"
 
 
 def check_name(what: str, name: Any) -> None:

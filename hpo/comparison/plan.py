@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from hpo import seeding
-from hpo.comparison.labels import Labelled, check_name, refusal
+from hpo.comparison.labels import Labelled, SearchersError, check_name
 from hpo.errors import ConflictError, UsageError
 from hpo.objective import Objective
 from hpo.plan import specify
@@ -17,7 +17,8 @@ from hpo.resolve import MAX_TRIALS, stored_objective, whole
 from hpo.space import Space
 from hpo.store import default_path
 from hpo.study_file import Question
-from hpo.study_spec import MAX_SEED, StudySpec
+from hpo.study_spec import StudySpec
+from hpo.text import command
 from hpo.values import canonical
 
 DEFAULT_SEARCHERS: Final = ("random", "tpe", "halving")
@@ -28,7 +29,7 @@ MAX_SEEDS: Final = 10_000
 MAX_NAME_PART: Final = 100  # characters of tasks in the name of a comparison
 
 
-@dataclass
+@dataclass(frozen=True)
 class TaskPlan:
     """A task: what is optimised, under which budget.
 
@@ -65,12 +66,12 @@ class TaskPlan:
         }
         return cls(name, definition, objective)
 
-    @property
+    @functools.cached_property
     def objective(self) -> Objective:
         """What is optimised; raises LoadError where it can only be given by the user."""
-        if self.given is None:
-            self.given = stored_objective(self.definition["objective"], self.definition["direction"])
-        return self.given
+        if self.given is not None:
+            return self.given
+        return stored_objective(self.definition["objective"], self.definition["direction"])
 
     @property
     def trials(self) -> int:
@@ -82,6 +83,16 @@ class TaskPlan:
         """The most that one trial trains; None without epochs."""
         found: int | None = self.definition["epochs"]
         return found
+
+    @property
+    def unit(self) -> str:
+        """What its runs spend."""
+        return "trials" if self.epochs is None else "epochs"
+
+    @property
+    def budget(self) -> int:
+        """Units that each run may spend."""
+        return self.trials * self.trial_epochs
 
     @property
     def trial_epochs(self) -> int:
@@ -105,7 +116,7 @@ class TaskPlan:
         return specify(self.objective, self.space(), "random", epochs=self.epochs, seed=derived, batch=batch)
 
 
-@dataclass
+@dataclass(frozen=True)
 class ComparisonPlan:
     """All that is compared.
 
@@ -119,21 +130,17 @@ class ComparisonPlan:
 
     seed: int
     resplit: bool
-    tasks: dict[str, TaskPlan]
-    searchers: dict[str, Labelled]
+    tasks: Mapping[str, TaskPlan]
+    searchers: Mapping[str, Labelled]
     seeds: int
     _specs: dict[tuple[str, str], StudySpec] = field(default_factory=dict, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.seeds = whole("seeds", self.seeds, 1, MAX_SEEDS)
-        self.seed = whole("seed", self.seed, 0, MAX_SEED - self.seeds)
 
     @classmethod
     def stored(cls, spec: Mapping[str, Any], plan: Mapping[str, Any]) -> ComparisonPlan:
         """The inverse of `spec_json` and `plan_json`."""
-        tasks = {name: TaskPlan(name, definition) for name, definition in plan.get("tasks", {}).items()}
-        searchers = {label: Labelled(one["name"], one["settings"]) for label, one in plan.get("searchers", {}).items()}
-        return cls(spec["seed"], spec["resplit"], tasks, searchers, plan.get("seeds", 1))
+        tasks = {name: TaskPlan(name, definition) for name, definition in plan["tasks"].items()}
+        searchers = {label: Labelled(one["name"], one["settings"]) for label, one in plan["searchers"].items()}
+        return cls(spec["seed"], spec["resplit"], tasks, searchers, plan["seeds"])
 
     def spec_json(self) -> dict[str, Any]:
         """What never changes."""
@@ -168,7 +175,7 @@ class ComparisonPlan:
         return task.split(self.seed + nth) if self.resplit else task.objective
 
     def check(self, tasks: Sequence[TaskPlan]) -> None:
-        """Raise UsageError naming all searchers that cannot run one of `tasks`, each with its reason."""
+        """Raise SearchersError naming all searchers that cannot run one of `tasks`, each with its reason."""
         wrong: dict[str, list[str]] = {}
         for label in self.searchers:
             for task in tasks:
@@ -178,7 +185,7 @@ class ComparisonPlan:
                     wrong.setdefault(label, []).append(f"{label} on {task.name}: {error}")
         if wrong:
             rest = [label for label in self.searchers if label not in wrong]
-            raise UsageError(refusal([line for lines in wrong.values() for line in lines], rest))
+            raise SearchersError([line for lines in wrong.values() for line in lines], rest)
 
     def grown(self, stored: ComparisonPlan, name: str) -> ComparisonPlan:
         """What is asked for and all that is stored already, together.
@@ -197,10 +204,9 @@ class ComparisonPlan:
                 f"comparison {name!r} was made otherwise; use another name, or what is stored:\n  "
                 + "\n  ".join(sorted(lines))
             )
-        tasks = {task: self.tasks.get(task, found) for task, found in stored.tasks.items()} | self.tasks
-        return ComparisonPlan(
-            self.seed, self.resplit, tasks, stored.searchers | self.searchers, max(stored.seeds, self.seeds)
-        )
+        tasks = {task: self.tasks.get(task, found) for task, found in stored.tasks.items()} | {**self.tasks}
+        searchers = {**stored.searchers, **self.searchers}
+        return replace(self, tasks=tasks, searchers=searchers, seeds=max(stored.seeds, self.seeds), _specs={})
 
     def facts(self) -> dict[str, str]:
         """What readers should know besides: settings of searchers, and where spaces differ."""
@@ -213,6 +219,8 @@ class ComparisonPlan:
                     own, base = task.space(made.kind), task.space()
                     names = [n for n in {**base, **own} if own.get(n) != base.get(n)]
                     found[f"space of {label} on {task.name}"] = f"its own, other in {', '.join(names)}"
+        if self.resplit:
+            found["regret"] = "each seed has its own split; the scale is that of the original one"
         return found
 
 
@@ -236,6 +244,5 @@ def _differences(where: str, stored: Any, now: Any) -> Iterator[str]:
 
 def going_on(name: str, path: Path) -> str:
     """What to type for a comparison to go on."""
-    words = ["hpo", "compare", *([] if path == default_path() else ["--store", str(path)])]
-    words += [f"--name={name}"] if name.startswith("-") else ["--name", name]
-    return f"`{' '.join(shlex.quote(word) for word in words)}`"
+    named = [f"--name={name}"] if name.startswith("-") else ["--name", name]
+    return command("compare", None, path, default_path(), options=named)

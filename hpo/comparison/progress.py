@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpo.comparison.estimate import rough
 from hpo.driver import Driver
 from hpo.progress import REFRESH_SECONDS, Display
 from hpo.text import headline, number
 from hpo.trial import Outcome, Progress, State
+
+LEFT_AFTER_SECONDS = 3.0  # of training: then the time that is left is shown
+_TELLING_SECONDS = 0.5  # between the first event and the latest: events come in bursts
 
 
 @dataclass
@@ -19,22 +23,18 @@ class _Line:
     """One searcher on the task under way.
 
     Attributes:
-        spent: units by its runs, so far.
+        done: units by its runs, those of evaluations that have not ended included.
         total: units that they may spend.
         best: signed value of its best trial that was trained fully; None: there is none.
         under_way: units newly trained by evaluations that have not ended, by study and evaluation.
         tenths: of the total, that were shown.
     """
 
-    spent: int
+    done: int
     total: int
     best: float | None = None
     under_way: dict[tuple[int, int], int] = field(default_factory=dict)
     tenths: int = 0
-
-    @property
-    def done(self) -> int:
-        return self.spent + sum(self.under_way.values())
 
 
 class Board(Display):
@@ -46,10 +46,12 @@ class Board(Display):
 
     def __init__(self, enabled: bool = True) -> None:
         super().__init__(enabled)
+        self._task = self._unit = ""
         self._lines: dict[str, _Line] = {}
         self._labels: dict[int, str] = {}
+        self._marks: list[tuple[float, int]] = []  # time and units done: at the start, the first event, the latest
 
-    def begin_task(self, task: str, unit: str, totals: dict[str, tuple[int, int]], failed: int = 0) -> None:
+    def begin_task(self, task: str, unit: str, totals: dict[str, tuple[int, int]], failed: int) -> None:
         """Show a task from now on.
 
         Args:
@@ -64,6 +66,7 @@ class Board(Display):
             line.tenths = self._tenths_of(line)
         self._failed = failed
         self._shown_at = 0.0
+        self._marks = []
         if self._enabled and sys.stderr.isatty() and self._live is None:
             from rich.console import Console
             from rich.live import Live
@@ -71,8 +74,24 @@ class Board(Display):
             self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
             self._live.start()
 
+    @property
+    def pace(self) -> float | None:
+        """Seconds that a unit of this task took, all runs together; None: nothing was trained.
+
+        Where it can be told from later events, what came before the first one is left out: helpers start in it.
+        """
+        if not self._marks:
+            return None
+        now, done = self._marks[-1]
+        then, before = self._marks[0]
+        if len(self._marks) > 2 and now - self._marks[1][0] >= _TELLING_SECONDS and done > self._marks[1][1]:
+            then, before = self._marks[1]
+        return (now - then) / (done - before) if done > before else None
+
     def follow(self, drivers: dict[str, list[Driver]]) -> None:
         """Say whose the studies are that are driven next; label to drivers."""
+        if not self._marks:
+            self._mark()
         for label, its in drivers.items():
             for driver in its:
                 self._labels[driver.study] = label
@@ -82,16 +101,18 @@ class Board(Display):
 
     def progress(self, driver: Driver, event: Progress) -> None:
         """See `loop.Watcher`."""
-        line = self._lines[self._labels[driver.study]]
-        line.under_way[driver.study, event.job.evaluation] = event.epoch - event.job.start
+        line, key = self._lines[self._labels[driver.study]], (driver.study, event.job.evaluation)
+        trained = event.epoch - event.job.start
+        line.done += trained - line.under_way.get(key, 0)
+        line.under_way[key] = trained
+        self._mark()
         self._show()
 
     def outcomes(self, driver: Driver, outcomes: Sequence[Outcome]) -> None:
         """See `loop.Watcher`."""
         line = self._lines[self._labels[driver.study]]
         for outcome in outcomes:
-            line.under_way.pop((driver.study, outcome.evaluation), None)
-            line.spent += outcome.charged
+            line.done += outcome.charged - line.under_way.pop((driver.study, outcome.evaluation), 0)
             if outcome.state == State.FAILED:
                 self._failed += 1
                 if self._first_failure and outcome.error:
@@ -103,13 +124,20 @@ class Board(Display):
                     )
             elif outcome.value is not None and outcome.epochs == driver.spec.trial_epochs:
                 self._better(driver, outcome.value)
+        self._mark()
         self._show()
 
     def stopped(self) -> None:
         """Forget what is under way: it runs again."""
         for line in self._lines.values():
+            line.done -= sum(line.under_way.values())
             line.under_way.clear()
         self.close()
+
+    def _mark(self) -> None:
+        """Note how far it is; the first two marks stay."""
+        self._marks[2:] = []
+        self._marks.append((time.monotonic(), sum(line.done for line in self._lines.values())))
 
     def _better(self, driver: Driver, value: float) -> None:
         line = self._lines[self._labels[driver.study]]
@@ -137,9 +165,17 @@ class Board(Display):
         failed = f", {self._failed} failed in all" if self._failed else ""
         return f"{self._task}: {label} {line.done}/{line.total} {self._unit}, best {best}{failed}"
 
+    def _left(self) -> str | None:
+        """How long the task will take from now on; None: nobody knows yet."""
+        if (pace := self.pace) is None or self._marks[-1][0] - self._marks[0][0] < LEFT_AFTER_SECONDS:
+            return None
+        left = sum(max(0, line.total - line.done) for line in self._lines.values())
+        return f"{self._task}: about {rough(pace * left)} left" if left else None
+
     def _table(self) -> Any:
         from rich.text import Text
 
         from hpo.text import printable
 
-        return Text("\n".join(printable(self._text(label, line)) for label, line in self._lines.items()))
+        lines = [self._text(label, line) for label, line in self._lines.items()]
+        return Text("\n".join(printable(line) for line in [*lines, self._left()] if line is not None))

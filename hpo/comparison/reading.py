@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from hpo.comparison.plan import ComparisonPlan, TaskPlan, going_on
+from hpo.comparison.plan import REFERENCE_TRIALS, ComparisonPlan, TaskPlan, going_on
 from hpo.comparison.results import Results, Run, Task
-from hpo.comparison.run import tested, unit_of
 from hpo.errors import NoResultError
 from hpo.store.codec import json_float
 from hpo.store.comparisons import REFERENCE, ComparisonRow, Comparisons, RunRow
@@ -42,7 +42,14 @@ def results(store: Reader, comparison: ComparisonRow) -> Results:
         for nth, seed in enumerate(seeds)
     }
     found = Results(
-        comparison.name, tasks, tuple(plan.searchers), seeds, runs, look=1, resplit=plan.resplit, facts=plan.facts()
+        name=comparison.name,
+        tasks=tasks,
+        searchers=tuple(plan.searchers),
+        seeds=seeds,
+        runs=runs,
+        look=1,
+        resplit=plan.resplit,
+        facts=plan.facts(),
     )
     looks, seen = comparisons.looks(comparison.id), digest(found)
     return replace(found, look=looks.index(seen) + 1 if seen in looks else len(looks) + 1)
@@ -54,63 +61,86 @@ def digest(found: Results) -> str:
     return hashlib.sha256(canonical([finals, sorted(found.searchers), list(found.seeds)]).encode()).hexdigest()
 
 
-def incumbents(evaluations: Iterable[Evaluation], direction: str) -> Iterator[float]:
-    """After each evaluation that ended, the value of the best trial among those at the greatest epoch; NaN: none.
+def ended(store: Reader, study: int, budget: int) -> list[Evaluation]:
+    """Evaluations of a run that ended, in the order asked, as far as its budget goes."""
+    found, spent = [], 0
+    for evaluation in store.evaluations(study):
+        spent += evaluation.charged
+        if spent > budget:
+            break  # somebody went on with the study by itself
+        if evaluation.state in (State.DONE, State.FAILED):
+            found.append(evaluation)
+    return found
 
-    As `StoredStudy.best` would have it then: a trial that fails later is out, one that trains on is at its new epoch.
+
+def incumbents(evaluations: Iterable[Evaluation], direction: str) -> Iterator[Evaluation | None]:
+    """After each evaluation that ended, that of the best trial among those at the greatest epoch; None: there is none.
+
+    As `StoredStudy.best` would have it then: a trial that fails later is out, one that trains on is at its new epoch,
+    and of equals the earliest is best.
     """
     sign = 1.0 if direction == "maximize" else -1.0
-    standing: dict[int, tuple[int, float]] = {}  # trial -> (epochs, signed value)
-    best: tuple[int, float] | None = None
+    standing: dict[int, tuple[tuple[int, float, int], Evaluation]] = {}  # trial -> (epochs, signed value, -number)
+    best: tuple[tuple[int, float, int], Evaluation] | None = None
     for evaluation in evaluations:
-        before = standing.pop(evaluation.number, None)
-        value = evaluation.value
+        number, value = evaluation.number, evaluation.value
+        before = standing.pop(number, None)
         if evaluation.state == State.DONE and value is not None and math.isfinite(value):
-            standing[evaluation.number] = now = (evaluation.epochs, sign * value)
-            best = now if best is None else max(best, now)
-        if before is not None and (before == best or evaluation.number not in standing):
-            best = max(standing.values(), default=None)
-        yield math.nan if best is None else sign * best[1]
+            standing[number] = now = (evaluation.epochs, sign * value, -number), evaluation
+            best = now if best is None or now[0] > best[0] else best
+        if before is not None and (before is best or number not in standing):
+            best = max(standing.values(), key=lambda each: each[0], default=None)
+        yield None if best is None else best[1]
+
+
+def tested(store: Reader, study: int, incumbent: Evaluation) -> Mapping[str, float] | None:
+    """What an incumbent scored on test data as it was trained in the search; None: it was not tested."""
+    seed = store.trial(study, incumbent.number).seed
+    for use in reversed(store.uses(study)):
+        if (use.number, use.seed, use.epochs) == (incumbent.number, seed, incumbent.epochs):
+            return use.metrics
+    return None
 
 
 def _task(store: Reader, task: TaskPlan, reference: RunRow) -> Task:
-    values = [trial.value for trial in store.summaries(reference.study) if trial.state == State.DONE]
+    evaluations = ended(store, reference.study, REFERENCE_TRIALS * task.trial_epochs)
+    values = [evaluation.value for evaluation in evaluations if evaluation.state == State.DONE]
     return Task(
-        task.name,
-        task.definition["direction"],
-        str(task.definition["objective"].get("metric") or "value"),
-        unit_of(task),
-        task.trials * task.trial_epochs,
-        task.trial_epochs,
-        tuple(value for value in values if value is not None and math.isfinite(value)),
+        name=task.name,
+        direction=task.definition["direction"],
+        metric=str(task.definition["objective"].get("metric") or "value"),
+        unit=task.unit,
+        budget=task.budget,
+        trial_epochs=task.trial_epochs,
+        reference=tuple(value for value in values if value is not None and math.isfinite(value)),
     )
 
 
 def _run(store: Reader, comparisons: Comparisons, task: Task, row: RunRow, seed: int) -> Run:
-    spent: list[int] = []
-    begun: set[int] = set()
-    trials: list[int] = []
-    ended: list[Evaluation] = []
-    for evaluation in store.evaluations(row.study):
-        total = (spent[-1] if spent else 0) + evaluation.charged
-        if evaluation.state not in (State.DONE, State.FAILED) or total > task.budget:
-            continue  # beyond the budget: somebody went on with the study by itself
-        begun.add(evaluation.number)
-        spent.append(total)
-        trials.append(len(begun))
-        ended.append(evaluation)
-    best = store.best(row.study, task.direction)
-    test = None if best is None else tested(store, row.study, best.number, best.epochs)
+    evaluations = ended(store, row.study, task.budget)
+    numbers = [evaluation.number for evaluation in evaluations]
+    best = list(incumbents(evaluations, task.direction))
+    test = None if not best or best[-1] is None else tested(store, row.study, best[-1])
+    states = {evaluation.number: evaluation.state for evaluation in evaluations}  # the latest of each trial
+    last = max((evaluation.id for evaluation in evaluations), default=-1)
     return Run(
-        task.name,
-        row.searcher,
-        seed,
-        row.name,
-        tuple(spent),
-        tuple(trials),
-        tuple(incumbents(ended, task.direction)),
-        test or {},
-        comparisons.searcher_seconds(row.study),
-        store.counts(row.study).get(State.FAILED, 0),
-        row.ended == "exhausted",
+        task=task.name,
+        searcher=row.searcher,
+        seed=seed,
+        study=row.name,
+        spent=tuple(itertools.accumulate(evaluation.charged for evaluation in evaluations)),
+        trials=tuple(itertools.accumulate(map(int, _first_times(numbers)))),
+        incumbent=tuple(math.nan if one is None or one.value is None else one.value for one in best),
+        test=test or {},
+        searcher_seconds=comparisons.searcher_seconds(row.study, last + 1),
+        failed=sum(state == State.FAILED for state in states.values()),
+        exhausted=row.ended == "exhausted",
     )
+
+
+def _first_times(numbers: Iterable[int]) -> Iterator[bool]:
+    """Whether each number was not there before."""
+    seen: set[int] = set()
+    for number in numbers:
+        yield number not in seen
+        seen.add(number)

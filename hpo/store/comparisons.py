@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.errors import NotFoundError, did_you_mean
+from hpo.errors import LockedError, NotFoundError, did_you_mean
 from hpo.store import codec
 from hpo.store.lock import DriverLock
 from hpo.store.reader import Reader
@@ -107,9 +107,20 @@ class Comparisons:
         """Keys of the studies that are runs of a comparison."""
         return {row["study"] for row in self._db.query("SELECT study FROM comparison_runs")}
 
-    def searcher_seconds(self, study: int) -> float:
-        """Processor time of a study's searcher."""
-        rows = self._db.query("SELECT coalesce(sum(seconds), 0.0) AS s FROM events WHERE study = ?", (study,))
+    def of_study(self, study: int) -> str | None:
+        """Name of the comparison that a study is a run of; None: it stands by itself."""
+        rows = self._db.query(
+            "SELECT c.name FROM comparison_runs r JOIN comparisons c ON c.id = r.comparison WHERE r.study = ?", (study,)
+        )
+        return rows[0]["name"] if rows else None
+
+    def searcher_seconds(self, study: int, evaluations: int) -> float:
+        """Processor time of a study's searcher until it was told of the first so many evaluations."""
+        rows = self._db.query(
+            "SELECT coalesce(sum(seconds), 0.0) AS s FROM events WHERE study = ? AND seq <="
+            " (SELECT max(told) FROM evaluations WHERE study = ? AND id < ?)",
+            (study, study, evaluations),
+        )
         return float(rows[0]["s"])
 
     def looks(self, comparison: int) -> list[str]:
@@ -119,20 +130,29 @@ class Comparisons:
 
     # -- writing: one transaction each
 
-    def create(self, name: str, spec: Mapping[str, Any], *, number: bool) -> ComparisonRow:
-        """A new comparison without runs; with `number` -2, -3, ... is appended to a name that is taken.
+    def create(self, name: str, spec: Mapping[str, Any], plan: Mapping[str, Any], *, number: bool) -> ComparisonRow:
+        """A new comparison without runs, which this process runs.
 
-        Without, the one that is there is given back.
+        Args:
+            name: its name.
+            spec: what never changes.
+            plan: what only grows.
+            number: whether -2, -3, ... is appended to a name that is taken.
+
+        Raises:
+            LockedError: the name is taken.
         """
         with self._db.transaction() as db:
             taken = {row["name"] for row in db.execute("SELECT name FROM comparisons")}
-            if name not in taken or number:
-                if name in taken:
-                    name = next(free for i in range(2, len(taken) + 3) if (free := f"{name}-{i}") not in taken)
-                db.execute(
-                    "INSERT INTO comparisons (name, spec, plan, created_ms) VALUES (?, ?, ?, ?)",
-                    (name, codec.dump(spec), "{}", now_ms()),
-                )
+            if name in taken and not number:
+                raise LockedError(f"comparison {name!r} has just been made by another process: try again")
+            if name in taken:
+                name = next(free for i in range(2, len(taken) + 3) if (free := f"{name}-{i}") not in taken)
+            db.execute(
+                "INSERT INTO comparisons (name, spec, plan, created_ms, owner_host, owner_pid)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (name, codec.dump(spec), codec.dump(plan), now_ms(), socket.gethostname(), os.getpid()),
+            )
         return self.get(name)
 
     def grow(self, comparison: int, plan: Mapping[str, Any]) -> None:
@@ -156,12 +176,11 @@ class Comparisons:
             db.executemany("UPDATE comparison_runs SET ended = ? WHERE study = ?", rows)
 
     def add_look(self, comparison: int, seen: str) -> None:
-        """Note that a verdict is given on data that none was given on before."""
+        """Note what a verdict is given on; the same data once."""
         with self._db.transaction() as db:
-            db.execute(
-                "INSERT INTO looks SELECT ?, count(*) + 1, ?, ? FROM looks WHERE comparison = ?",
-                (comparison, seen, now_ms(), comparison),
-            )
+            before = self.looks(comparison)
+            if seen not in before:
+                db.execute("INSERT INTO looks VALUES (?, ?, ?, ?)", (comparison, len(before) + 1, seen, now_ms()))
 
     def lock(self, comparison: int) -> DriverLock:
         """The lock that the comparison's one process holds."""

@@ -271,16 +271,16 @@ class Reader:
         )
         return [
             Evaluation(
-                row["id"],
-                row["number"],
-                row["start"],
-                row["target"],
-                row["epochs"],
-                row["charged"],
-                State(row["state"]),
-                codec.join(row["value"], row["value_kind"]),
-                row["seconds"],
-                codec.load(row["info"]),
+                id=row["id"],
+                number=row["number"],
+                start=row["start"],
+                target=row["target"],
+                epochs=row["epochs"],
+                charged=row["charged"],
+                state=State(row["state"]),
+                value=codec.join(row["value"], row["value_kind"]),
+                seconds=row["seconds"],
+                info=codec.load(row["info"]),
             )
             for row in rows
         ]
