@@ -4,13 +4,15 @@ import contextlib
 import os
 import socket
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hpo.environment import BY_HAND, environment
-from hpo.errors import LockedError
+from hpo.errors import HpoError, LockedError
 from hpo.execution import DEFAULT, Execution
+from hpo.searcher import SearcherError
 from hpo.store import Store
 from hpo.store.lock import DriverLock
 from hpo.store.reader import StudyRow
@@ -80,11 +82,12 @@ class Driver:
             raise
 
     def _fold(self) -> None:
-        for event in self.store.history(self.study):
-            if event.kind == "told":
-                self.searcher.tell(event.outcomes)
-            elif event.n > 0:
-                self.searcher.replay(event.n, event.proposals)
+        with self._blaming():
+            for event in self.store.history(self.study):
+                if event.kind == "told":
+                    self.searcher.tell(event.outcomes)
+                elif event.n > 0:
+                    self.searcher.replay(event.n, event.proposals)
         self.charged = self.store.charged(self.study)
         self._enqueued = bool(self.store.pending(self.study, 1))
         jobs, outcomes = self.store.open_round(self.study, self.spec.trial_epochs)
@@ -187,9 +190,26 @@ class Driver:
     def _thinking(self) -> Iterator[None]:
         begun = time.thread_time()
         try:
-            yield
+            with self._blaming():
+                yield
         finally:
             self._thought += time.thread_time() - begun
+
+    @contextlib.contextmanager
+    def _blaming(self) -> Iterator[None]:
+        """Inside the block what is raised is the searcher's."""
+        try:
+            yield
+        except HpoError:
+            raise
+        except Exception as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            what = "".join(traceback.format_exception_only(error)).strip()
+            where = f"{os.path.basename(at.filename)}, line {at.lineno}"
+            raise SearcherError(
+                f"searcher {self.spec.searcher!r} failed in study {self.name!r}: {what} ({where}); what was trained is "
+                "saved, and goes on once the searcher is mended"
+            ) from error
 
     def _ask_enqueued(self, n: int) -> list[Proposal]:
         if not self._enqueued:

@@ -84,7 +84,6 @@ class Study(StoredStudy):
         """
         from hpo.api import run_study
 
-        self.check_free()
         self._release()
         found = self._own_objective(objective)
         if device is not None:

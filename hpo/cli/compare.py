@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -66,7 +67,7 @@ def command(
     missing.
     """
     from hpo.comparison.compare import run_comparison
-    from hpo.comparison.labels import SearchersError, labelled
+    from hpo.comparison.labels import SearchersError
     from hpo.comparison.request import Request
     from hpo.errors import UsageError
     from hpo.resolve import make_execution, seconds
@@ -79,7 +80,7 @@ def command(
     try:
         with options.results_only():
             tasks = _questions(studies, changes, direction, settings)
-            request = Request(tasks, None if searchers is None else labelled(split(searchers)), **asked)
+            request = Request(tasks, None if searchers is None else split(searchers), **asked)
             found = run_comparison(
                 request,
                 execution=make_execution(workers),
@@ -87,10 +88,24 @@ def command(
                 progress=not quiet,
                 **flags,
             )
+            _check_success(found)
             analysis = found.analysis
     except SearchersError as error:
         raise UsageError(_refusal(error)) from error
     render.emit_json(comparison_data(found)) if as_json else print_comparison(analysis, found)
+
+
+def _check_success(comparison: Comparison) -> None:
+    """Raise NoResultError if no trial of any run succeeded, naming the first failure."""
+    from hpo.errors import NoResultError
+    from hpo.study import load_study
+
+    runs = list(comparison.results.runs.values())
+    if all(math.isnan(run.final) for run in runs):
+        try:
+            _ = load_study(runs[0].study, comparison.path).best
+        except NoResultError as error:
+            raise NoResultError(f"comparison {comparison.name!r} has no result: {error}") from None
 
 
 def _refusal(error: SearchersError) -> str:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hpo.comparison.comparison import Comparison
-from hpo.comparison.labels import check_name, labelled
+from hpo.comparison.labels import check_name
 from hpo.comparison.plan import MAX_NAME_PART, ComparisonPlan, TaskPlan
 from hpo.comparison.progress import Board
 from hpo.comparison.reading import digest
 from hpo.comparison.record import created, grow, held
-from hpo.comparison.request import Request, planned, questions_of
+from hpo.comparison.request import Request, kept, planned, questions_of
 from hpo.comparison.run import Conductor
-from hpo.errors import HpoError, LoadError, UsageError
+from hpo.errors import ConflictError, HpoError, LoadError, UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.executors.choose import connected
 from hpo.objective import Objective
 from hpo.resolve import make_execution, seconds
 from hpo.space import Space
 from hpo.store import Store, default_path
-from hpo.store.comparisons import Comparisons
+from hpo.store.comparisons import Comparisons, RunRow
 from hpo.study_file import Question
 
 
@@ -103,7 +103,7 @@ def compare(
         tasks = questions_of(objective, space, direction)
     request = Request(
         tasks=tasks,
-        searchers=None if searchers is None else labelled(searchers),
+        searchers=list(searchers) if isinstance(searchers, Iterator) else searchers,
         seeds=seeds,
         trials=trials,
         epochs=epochs,
@@ -135,16 +135,23 @@ def run_comparison(
     if name is not None:
         check_name("comparison name", name)
     with contextlib.ExitStack() as cleanup:
-        opened = _opened(name, store)
-        before, ended = None, set[tuple[str, str, int]]()
+        opened, board = _opened(name, store), Board(progress)
+        before, runs = None, list[RunRow]()
         if opened is not None:
             cleanup.callback(opened.close)
             comparisons = Comparisons(opened)
             cleanup.enter_context(held(opened, comparisons.get(name)))
             row = comparisons.get(name)  # as it is now that nobody else makes it grow
-            before = ComparisonPlan.stored(row.spec, row.plan)
-            ended = {(run.task, run.searcher, run.nth) for run in comparisons.runs(row.id) if run.ended is not None}
-        plan = _checked(planned(request, before, name or ""), ended, execution, device)
+            before, runs = ComparisonPlan.stored(row.spec, row.plan), comparisons.runs(row.id)
+        plan, wrong = planned(request, before, name or "")
+        missing = _missing(plan, runs)
+        objectives = {task: _checked(plan.tasks[task], plan, execution, device) for task in missing}
+        plan = replace(plan, tasks={**plan.tasks, **objectives})
+        plan.check(list(objectives.values()), wrong)
+        if opened is not None:
+            _check_sources(opened, runs, plan, missing)
+            if left_out := kept(request, plan):
+                board.note(f"comparison {name}: what is stored is compared, too: {', '.join(left_out)}")
         where = cleanup.enter_context(connected(execution))
         if opened is not None:
             grow(opened, row, plan)
@@ -153,9 +160,9 @@ def run_comparison(
             cleanup.callback(opened.close)
             label = name or f"compare-{'-'.join(plan.tasks)[:MAX_NAME_PART]}"
             row = cleanup.enter_context(created(opened, label, plan, number=name is None))
-        complete = Conductor(opened, row, plan, where, timeout, Board(progress)).run()
+        complete = Conductor(opened, row, plan, where, timeout, board).run()
         found = Comparison(opened.reopened("read"), Comparisons(opened).get(row.name))
-        if complete:
+        if complete and found.results.testable:
             Comparisons(opened).add_look(row.id, digest(found.results))
     return found
 
@@ -170,23 +177,19 @@ def _opened(name: str | None, path: str | Path | None) -> Store | None:
     return None if found is None else store.reopened("write")
 
 
-def _checked(
-    plan: ComparisonPlan, ended: set[tuple[str, str, int]], execution: Execution, device: str | None
-) -> ComparisonPlan:
-    """The plan with the objectives as they will run.
+def _missing(plan: ComparisonPlan, runs: Iterable[RunRow]) -> list[str]:
+    """The tasks on which something is to be run; of the others the objectives may be gone."""
+    ended = {(run.task, run.searcher, run.nth) for run in runs if run.ended is not None}
+    wanted = itertools.product(plan.tasks, plan.searchers, range(plan.seeds))
+    return list(dict.fromkeys(run[0] for run in wanted if run not in ended))
+
+
+def _checked(task: TaskPlan, plan: ComparisonPlan, execution: Execution, device: str | None) -> TaskPlan:
+    """The task with the objective as it will run.
 
     Raises:
-        HpoError: a run that has not ended cannot be made in this way; nothing is stored yet.
+        HpoError: it cannot run in this way; nothing is stored yet.
     """
-    runs = itertools.product(plan.tasks, plan.searchers, range(plan.seeds))
-    missing = dict.fromkeys(run[0] for run in runs if run not in ended)  # of others objectives may be gone
-    tasks = {name: _checked_task(plan.tasks[name], plan, execution, device) for name in missing}
-    plan = replace(plan, tasks={**plan.tasks, **tasks})
-    plan.check(list(tasks.values()))
-    return plan
-
-
-def _checked_task(task: TaskPlan, plan: ComparisonPlan, execution: Execution, device: str | None) -> TaskPlan:
     try:
         objective = task.objective if device is None else task.objective.on_device(device)
         objective.check_execution(execution)
@@ -198,3 +201,15 @@ def _checked_task(task: TaskPlan, plan: ComparisonPlan, execution: Execution, de
     except HpoError as error:
         raise type(error)(f"task {task.name!r}: {error}") from error
     return task
+
+
+def _check_sources(store: Store, runs: Iterable[RunRow], plan: ComparisonPlan, tasks: Iterable[str]) -> None:
+    """Raise ConflictError where the code of an objective is another than that of the runs that are there."""
+    for task in tasks:
+        now = plan.tasks[task].objective.source()
+        then = {store.study(run.name).source for run in runs if run.task == task}
+        if now is not None and then - {now, None}:
+            raise ConflictError(
+                f"task {task!r}: the source of {plan.tasks[task].objective.name!r} has changed since the comparison "
+                "was made: old and new runs cannot be compared; use another name, or put the source back"
+            )

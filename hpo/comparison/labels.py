@@ -67,19 +67,30 @@ class Labelled:
 
 
 def labelled(searchers: Any) -> dict[str, Labelled]:
-    """Label to searcher, in the order given.
+    """Label to searcher, in the order given; see `read`.
+
+    Raises:
+        SearchersError: naming all that cannot be used, each with its reason.
+    """
+    found, wrong = read(searchers)
+    if wrong:
+        raise SearchersError(wrong, list(found))
+    return found
+
+
+def read(searchers: Any) -> tuple[dict[str, Labelled], list[str]]:
+    """Label to searcher, in the order given, and a line for each that cannot be used.
 
     Args:
         searchers: a list of texts such as "halving:eta=2", whose label they are, of Searcher classes and instances,
             and of dicts from labels to any of them.
 
     Raises:
-        SearchersError: naming all that cannot be used, each with its reason.
+        UsageError: that is no list, or an empty one.
     """
     if isinstance(searchers, (str, bytes)) or not isinstance(searchers, Iterable):
         raise UsageError(f"searchers is {brief(searchers)}, expected a list such as ['random', 'halving:eta=2']")
     found: dict[str, Labelled] = {}
-    good: list[str] = []
     wrong: list[str] = []
     pairs: list[tuple[Any, Any]] = []
     for given in [searchers] if isinstance(searchers, Mapping) else searchers:
@@ -91,17 +102,14 @@ def labelled(searchers: Any) -> dict[str, Labelled]:
             label = _label(searcher, made) if given_label is None else given_label
             check_name("label", label)
             if label in found:
-                raise UsageError("it is there twice: give one of them a label of its own, {'another': ...}")
+                raise UsageError("it is there already: once is enough, or the other needs a label of its own")
             found[label] = made
-            good.append(label)
         except HpoError as error:
             shown = searcher if isinstance(searcher, str) and given_label is None else label
-            wrong.append(f"{shown if isinstance(shown, str) else brief(searcher)}: {error}")
-    if wrong:
-        raise SearchersError(wrong, good)
-    if not found:
+            wrong.append(f"{shown if isinstance(shown, str) and shown else brief(searcher)}: {error}")
+    if not found and not wrong:
         raise UsageError("searchers is empty, expected at least one, e.g. random")
-    return found
+    return found, wrong
 
 
 def check_name(what: str, name: Any) -> None:
@@ -118,6 +126,8 @@ def _made(searcher: Any) -> Labelled:
 
 def _parsed(text: str) -> tuple[str, dict[str, Any]]:
     """`halving:eta=2:min_epochs=3` as a name and settings."""
+    if not text.strip():
+        raise UsageError("it is empty, expected a name such as random")
     parts = text.split(":")
     first = next((i for i, part in enumerate(parts) if "=" in part), len(parts))
     if not first or not parts[0].strip():

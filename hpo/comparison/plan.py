@@ -174,8 +174,8 @@ class ComparisonPlan:
         """What run number `nth` of a task optimises."""
         return task.split(self.seed + nth) if self.resplit else task.objective
 
-    def check(self, tasks: Sequence[TaskPlan]) -> None:
-        """Raise SearchersError naming all searchers that cannot run one of `tasks`, each with its reason."""
+    def check(self, tasks: Sequence[TaskPlan], unreadable: Sequence[str] = ()) -> None:
+        """Raise SearchersError naming all searchers that cannot run one of `tasks`, and those `unreadable` already."""
         wrong: dict[str, list[str]] = {}
         for label in self.searchers:
             for task in tasks:
@@ -183,9 +183,9 @@ class ComparisonPlan:
                     self.spec(task, label, 0)
                 except UsageError as error:
                     wrong.setdefault(label, []).append(f"{label} on {task.name}: {error}")
-        if wrong:
+        if wrong or unreadable:
             rest = [label for label in self.searchers if label not in wrong]
-            raise SearchersError([line for lines in wrong.values() for line in lines], rest)
+            raise SearchersError([*unreadable, *(line for lines in wrong.values() for line in lines)], rest)
 
     def grown(self, stored: ComparisonPlan, name: str) -> ComparisonPlan:
         """What is asked for and all that is stored already, together.
@@ -228,8 +228,9 @@ def task_name(question: Question) -> str:
     """What a task is called unless the user says: its study, else its data, else its function."""
     if question.label is not None:
         return question.label
-    data = question.objective.describe().get("data")
-    name = Path(data).stem if isinstance(data, str) else question.objective.name
+    told = question.objective.describe()
+    data = told.get("data")  # of an objective that trains modules a digest
+    name = Path(data).stem if isinstance(data, str) and "build" not in told else question.objective.name
     return "".join(c if c.isprintable() else "-" for c in name)[:100] or "task"
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.comparison.labels import Labelled, labelled
+from hpo.comparison.labels import read
 from hpo.comparison.plan import DEFAULT_SEARCHERS, DEFAULT_SEEDS, MAX_SEEDS, ComparisonPlan, TaskPlan, task_name
-from hpo.errors import UsageError
+from hpo.errors import HpoError, UsageError
 from hpo.resolve import resolve_objective, whole
 from hpo.space import Space
 from hpo.study_file import Question
@@ -22,7 +22,7 @@ class Request:
 
     Attributes:
         tasks: questions by name of the task.
-        searchers: by label.
+        searchers: as `labels.read` takes them.
         seeds: how many.
         trials: budget of each run in full trainings.
         epochs: the most that one trial trains, on tasks with epochs.
@@ -31,7 +31,7 @@ class Request:
     """
 
     tasks: Mapping[str, Question] | None = None
-    searchers: Mapping[str, Labelled] | None = None
+    searchers: Any = None
     seeds: int | None = None
     trials: int | None = None
     epochs: int | None = None
@@ -39,8 +39,8 @@ class Request:
     resplit: bool | None = None
 
 
-def planned(request: Request, before: ComparisonPlan | None, name: str) -> ComparisonPlan:
-    """All that is to be compared.
+def planned(request: Request, before: ComparisonPlan | None, name: str) -> tuple[ComparisonPlan, list[str]]:
+    """All that is to be compared, and a line for each searcher that cannot be used, which it is without.
 
     Args:
         request: what is asked for.
@@ -53,9 +53,10 @@ def planned(request: Request, before: ComparisonPlan | None, name: str) -> Compa
     """
     seed, resplit, seeds = (0, False, DEFAULT_SEEDS) if before is None else (before.seed, before.resplit, before.seeds)
     seeds = seeds if request.seeds is None else whole("seeds", request.seeds, 1, MAX_SEEDS)
-    searchers = request.searchers
-    if searchers is None:
-        searchers = labelled(DEFAULT_SEARCHERS) if before is None else before.searchers
+    if before is not None and request.searchers is None:
+        searchers, wrong = dict(before.searchers), list[str]()
+    else:
+        searchers, wrong = read(DEFAULT_SEARCHERS if request.searchers is None else request.searchers)
     plan = ComparisonPlan(
         seed=whole("seed", seed if request.seed is None else request.seed, 0, MAX_SEED - seeds),
         resplit=resplit if request.resplit is None else request.resplit,
@@ -63,7 +64,18 @@ def planned(request: Request, before: ComparisonPlan | None, name: str) -> Compa
         searchers=searchers,
         seeds=seeds,
     )
-    return plan if before is None else plan.grown(before, name)
+    return plan if before is None else plan.grown(before, name), wrong
+
+
+def kept(request: Request, plan: ComparisonPlan) -> list[str]:
+    """What is compared though the request leaves it out, because it is stored, in words."""
+    found = [f"{plan.seeds} seeds"] if request.seeds is not None and request.seeds < plan.seeds else []
+    sections: list[tuple[Any, Mapping[str, Any]]] = [(request.tasks, plan.tasks)]
+    if request.searchers is not None:
+        sections.append((read(request.searchers)[0], plan.searchers))
+    for asked, there in sections:
+        found += [] if asked is None else [name for name in there if name not in asked]
+    return found
 
 
 def _tasks(request: Request, before: Mapping[str, TaskPlan]) -> dict[str, TaskPlan]:
@@ -96,7 +108,11 @@ def questions_of(objective: Any, space: Any, direction: str | None) -> dict[str,
         raise UsageError("objective is an empty dict, expected task names with their objectives")
     by_task = isinstance(space, Mapping) and not isinstance(space, Space) and set(space) == set(objective)
     if isinstance(space, Mapping) and not isinstance(space, Space) and not by_task:
-        Space(space)  # one for all of them, or an error that says what is wrong with it
+        try:
+            Space(space)  # one for all of them
+        except HpoError as error:
+            names = ", ".join(map(str, objective))
+            raise type(error)(f"{error}; space is one for all tasks, or a dict of each of them: {names}") from error
     found = {}
     for name, one in objective.items():
         if not isinstance(name, str):

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.comparison.statistics import MIN_SEEDS
+
 
 @dataclass(frozen=True)
 class Task:
@@ -80,7 +82,7 @@ class Results:
         searchers: labels, in the order given.
         seeds: ascending.
         runs: by task, searcher and seed.
-        look: how many different states of this comparison a verdict was given on, this one included; from 1 on.
+        look: how many different states of this comparison were tested, this one included; from 1 on.
         resplit: whether each seed had a split of the data of its own.
         facts: what else is known, for people, e.g. the searchers' settings or where spaces differ: name to text.
     """
@@ -93,6 +95,11 @@ class Results:
     look: int
     resplit: bool
     facts: Mapping[str, Any]
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are enough searchers and seeds for any test."""
+        return len(self.searchers) > 1 and len(self.seeds) >= MIN_SEEDS
 
     def of(self, task: str, searcher: str) -> list[Run]:
         """The runs of a searcher on a task, by seed."""

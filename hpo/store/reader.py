@@ -93,7 +93,13 @@ class Reader:
             return _study(rows[0])
         if name is None:
             raise NotFoundError(f"store {self.path} has no study yet: `hpo run` makes one")
-        names = [row["name"] for row in self.db.query("SELECT name FROM studies")]
+        if self.db.query("SELECT 1 FROM comparisons WHERE name = ?", (name,)):
+            raise NotFoundError(
+                f"no study {name!r} in store {self.path}, it is a comparison: `hpo report` shows it, "
+                "`hpo compare --name` goes on, `hpo ls --all` lists its studies"
+            )
+        others = "SELECT name FROM studies WHERE id NOT IN (SELECT study FROM comparison_runs)"
+        names = [row["name"] for row in self.db.query(others)]
         raise NotFoundError(f"no study {name!r} in store {self.path}: {did_you_mean(name, names)}")
 
     def environments(self, study: int) -> list[dict[str, Any]]:

@@ -114,29 +114,47 @@ def test_an_incumbent_is_the_best_at_the_greatest_epoch_after_each_evaluation(di
         ok = [e for e in latest.values() if e.state == State.DONE and math.isfinite(e.value)]
         top = [e.value for e in ok if e.epochs == max(e.epochs for e in ok)]
         expected.append(max(top) if direction == "maximize" else min(top))
-    assert list(incumbents(log, direction)) == expected
+    assert [evaluation.value for evaluation in incumbents(log, direction)] == expected
 
 
 def test_more_seeds_searchers_and_tasks_train_only_what_is_missing(made):
     global calls
-    assert made().analysis.results.look == 1
+    assert made(seeds=5).results.look == 1
     before, calls = calls, 0
-    assert made().analysis.results.look == 1
+    assert made(seeds=5).results.look == 1
     assert calls == 0 < before
-    grown = made(seeds=4)
+    grown = made(seeds=6)
     assert calls == 2 * 6
-    assert grown.analysis.results.look == 2
+    assert grown.results.look == 2
     calls = 0
     grown = made(searchers=["grid"])  # beside those that are there
-    assert grown.analysis.results.look == 3
+    assert grown.results.look == 3
     assert grown.results.searchers == ("random", "tpe", "grid")
-    assert calls == 4 * 6
+    assert calls == 6 * 6
     calls = 0
     grown = made({"other": bowl})
     assert [task.name for task in grown.results.tasks] == ["bowl", "other"]
-    assert calls == 20 + 3 * 4 * 6
-    assert grown.analysis.results.look == 4
-    assert made().results.look == load_comparison("c", grown.path).results.look == 4
+    assert calls == 20 + 3 * 6 * 6
+    assert made().results.look == load_comparison("c", grown.path).results.look == grown.results.look == 4
+
+
+def test_a_look_at_which_nothing_is_tested_costs_nothing(made):
+    assert "5 seeds" in made(seeds=4).verdict
+    assert "5 seeds" in made(seeds=4, searchers=["grid"]).verdict
+    assert made(seeds=5).analysis.results.look == 1
+    assert made(seeds=6).analysis.results.look == 2
+    assert made(searchers=["random"], name="single", seeds=6).results.look == 1
+    assert made(name="single").results.look == 1
+
+
+def test_reading_a_verdict_writes_nothing(made):
+    found = made(seeds=5)
+    verdict = found.verdict
+    content = found.path.read_bytes()
+    again = load_comparison("c", found.path)
+    assert again.verdict == verdict
+    assert again.results.look == 1
+    assert found.path.read_bytes() == content
 
 
 def test_what_is_left_out_is_as_it_was(made, tmp_path):

@@ -34,18 +34,19 @@ def test_a_variant_and_settings_go_together():
 @pytest.mark.parametrize(
     ("searchers", "message"),
     [
-        (["random", "tbe"], "tbe: no searcher 'tbe': .*leave them out: --searchers random$"),
-        (["halving:eta=2", "halving:beta=2"], "has no setting 'beta'.*--searchers halving:eta=2$"),
+        (["random", "tbe"], "tbe: no searcher 'tbe': .*leave them out and compare 'random'$"),
+        (["halving:eta=2", "halving:beta=2"], "has no setting 'beta'.*and compare 'halving:eta=2'$"),
         (["halving:eta=1"], "expected at least 2; name others"),
         (["halving:eta"], "halving:eta: searcher 'halving' has no variants"),
         (["halving:eta=2:3"], "expected SETTING=VALUE"),
-        (["random", "random"], "it is there twice"),
-        (["random", {"random": Random}], "it is there twice"),
+        (["random", "random"], "random: it is there already: once is enough"),
+        (["random", {"random": Random}], "random: it is there already"),
         ([{"": "random"}], "label '': expected printable text"),
         ([{"a\nb": "random"}], "expected printable text"),
         ([{"a" * 256: "random"}], "of 1 to 255 characters"),
         ([{3: "random"}], "label 3"),
-        ([""], "expected NAME:SETTING=VALUE"),
+        (["random", ""], "'': it is empty, expected a name such as random; leave them out and compare 'random'"),
+        ([":eta=2"], "expected NAME:SETTING=VALUE"),
         ([], "searchers is empty"),
         ("random", "expected a list"),
     ],
@@ -60,14 +61,15 @@ def test_all_searchers_that_cannot_run_a_task_are_named_before_anything_is_store
         compare(
             {"plain": bowl, "trained": slope},
             SPACE,
-            ["random", "halving", {"long": Halving(min_epochs=20)}],
+            ["random", "tbe", "halving", {"long, too": Halving(min_epochs=20)}],
             epochs=9,
             direction="minimize",
             store=tmp_path / "hpo.db",
         )
     said = str(refused.value)
+    assert "tbe: no searcher 'tbe'" in said
     assert "halving on plain: " in said
-    assert "long on plain: " in said
-    assert "long on trained: searcher 'halving': min_epochs is 20, but a trial trains 9" in said
-    assert said.endswith("leave them out: --searchers random")
+    assert "long, too on plain: " in said
+    assert "long, too on trained: searcher 'halving': min_epochs is 20, but a trial trains 9" in said
+    assert said.endswith("leave them out and compare 'random'")
     assert not (tmp_path / "hpo.db").exists()
