@@ -29,24 +29,53 @@ def test_the_verdict_comes_first_and_the_tables_follow(hpo):
     assert "square" in found.out.splitlines()[0]
     assert "20 random trials" in found.err
     assert "for 40 trials: 2 searchers x 5 seeds" in found.err
+    assert "comparison which: 5 seeds cannot show any difference in 1 test: --seeds 6 or more" in found.err
     assert "square: grid 20/20 trials" in found.err
     again = hpo("compare", "--name", "which", "--quiet")
     assert (again.code, again.err) == (0, "")
     assert again.out == found.out
 
 
-def test_json_has_verdict_pairs_and_finals(hpo):
+def test_json_has_all_that_is_printed(hpo):
     found = hpo(*ARGUMENTS, "--searchers", "random,optuna:RandomSampler", "--seeds", 2, "--quiet", "--json").json()
     assert found["verdict"] == " ".join(found["sentences"])
     [task] = found["tasks"]
     assert (task["name"], task["budget"], task["unit"]) == ("square", 4, "trials")
-    assert {label: len(values) for label, values in task["final"].items()} == {
-        "random": 2,
-        "optuna:RandomSampler": 2,
-    }
+    labels = {"random": 2, "optuna:RandomSampler": 2}
+    for key in ("final", "regret", "searcher_seconds", "failed", "exhausted"):
+        assert {label: len(values) for label, values in task[key].items()} == labels
+    assert {label: set(by) for label, by in task["targets"].items()} == {label: set(labels) for label in labels}
+    assert task["targets"]["random"]["random"]["reached"] >= 1
     assert [(pair["a"], pair["b"], pair["adjusted"]) for pair in task["pairs"]] == [
         ("random", "optuna:RandomSampler", "nan")
     ]
+    assert found["across"] is None
+
+
+def test_json_of_several_tasks_has_what_is_told_across_them(hpo):
+    found = hpo("compare", "objectives:square", "objectives:infinite", "--direction", "minimize", "--trials", 3,
+                "--searchers", "random,grid", "--seeds", 1, "--quiet", "--json").json()  # fmt: skip
+    across = found["across"]
+    assert set(across["ranks"]) == {"random", "grid"}
+    assert (across["friedman"], across["iman_davenport"], across["detectable"]) == ("nan", "nan", "nan")
+    assert "by_share" not in across
+
+
+def test_the_last_line_says_how_to_draw_it(hpo):
+    more = ("--searchers", "random", "--seeds", 1, "--quiet")
+    out = hpo(*ARGUMENTS, *more, "--store", "other db", "--name", "-odd").out
+    assert out.splitlines()[-1] == (
+        "comparison -odd in other db; `hpo report --store 'other db' -o report.html -- -odd` draws it"
+    )
+    assert hpo("report", "--store", "other db", "-o", "report.html", "--", "-odd").code == 0
+
+
+def test_a_comparison_without_any_success_fails(hpo):
+    found = hpo("compare", "objectives:failing", "--direction", "minimize", "--trials", 2, "--seeds", 1, "--quiet",
+                "--searchers", "random", "--name", "lost")  # fmt: skip
+    assert (found.code, found.out) == (3, "")
+    assert "comparison 'lost' has no result: no trial of study 'lost/failing/random/0' succeeded" in found.err
+    assert "ValueError: the reason" in found.err
 
 
 def test_studies_are_tasks_with_one_budget_and_each_searcher_has_its_space(hpo, home):
@@ -69,7 +98,8 @@ def test_all_that_cannot_be_compared_is_named_before_a_store_is_made(hpo, home):
     found = hpo(*ARGUMENTS, "--searchers", "random,halving,tpe")
     assert found.code == 2
     assert "halving on square: searcher 'halving' needs an objective with epochs" in found.err
-    assert "leave them out: --searchers random,tpe" in found.err
+    assert found.err.endswith("leave them out: --searchers random,tpe\n")
+    assert hpo(*ARGUMENTS, "--searchers", "random,halving,tbe").err.endswith("leave them out: --searchers random\n")
     assert not (home / "hpo.db").exists()
 
 
@@ -113,10 +143,19 @@ def test_ls_shows_a_comparison_in_one_line_and_its_studies_on_demand(squares):
     assert squares("show", "--json").json()["study"] == "squares"
 
 
+def test_ls_shows_the_latest_comparisons_and_says_how_many_there_are(hpo):
+    for name in ("first", "second"):
+        assert hpo(*ARGUMENTS, "--searchers", "random", "--seeds", 1, "--name", name, "--quiet").code == 0
+    assert [row["comparison"] for row in hpo("ls", "--limit", 1, "--json").json()] == ["second"]
+    assert hpo("ls", "--limit", 1).out.endswith("the latest 1 of 2 comparisons; --limit shows more\n")
+    assert "--limit" not in hpo("ls", "--limit", 2).out
+
+
 def test_an_unfinished_comparison_has_no_verdict(hpo):
     found = hpo(*ARGUMENTS, "--searchers", "random", "--seeds", 2, "--name", "cut", "--timeout", "0.0001")
     assert found.code == 3
     assert "comparison 'cut' is not complete: 0 of 2 runs have ended; `hpo compare --name cut` goes on" in found.err
+    assert found.err.count("goes on") == 1
     assert hpo("compare", "--name", "cut", "--quiet").code == 0
 
 

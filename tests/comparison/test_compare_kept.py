@@ -12,6 +12,7 @@ from hpo.errors import ConflictError, LockedError, NotFoundError
 from hpo.searcher import SearcherError
 from hpo.store import Store
 from hpo.store.comparisons import Comparisons
+from hpo.trial import Outcome, State
 from searchers.random import Random
 
 SPACE = {"x": Float(-1, 1)}
@@ -43,7 +44,7 @@ def by_hand(study):
 
 
 def again(study):
-    search(bowl, SPACE, "tpe", trials=9, direction="minimize", store=study.path, name=study.name, progress=False)
+    search(bowl, SPACE, "tpe", trials=9, batch=5, direction="minimize", store=study.path, name=study.name)
 
 
 @pytest.mark.parametrize("go_on", [lambda study: study.resume(bowl, trials=9, progress=False), by_hand, again])
@@ -51,7 +52,7 @@ def test_nobody_goes_on_with_a_run_by_itself(made, go_on):
     found = made()
     content = found.path.read_bytes()
     study = load_study("c/bowl/tpe/0", found.path)
-    with pytest.raises(ConflictError, match="'c/bowl/tpe/0' is a run of comparison 'c': `hpo compare .*--name c` goes"):
+    with pytest.raises(ConflictError, match=r"'c/bowl/tpe/0' is a run of comparison 'c': `hpo compare .* c` goes on"):
         go_on(study)
     assert found.path.read_bytes() == content
 
@@ -62,10 +63,10 @@ def test_results_are_of_the_budget_alone(made):
     store = Store(found.path, "write")
     for name in found.studies:
         driver = Driver(store, store.study(name), trials=40)
-        study = load_study(name, found.path)
         for job in driver.ask(20):
-            study._driver, study._again = driver, []
-            study.tell(job.number, -job.number if job.number % 2 else float("nan"))
+            state = State.FAILED if job.number % 2 else State.DONE
+            outcome = Outcome(job.number, job.params, state, value=-1.0, evaluation=job.evaluation)
+            driver.record([outcome], tell_at_once=True)
         driver.close()
     store.close()
     assert load_comparison("c", found.path).results == found.results
@@ -144,7 +145,7 @@ def test_a_searcher_that_fails_is_named_with_its_run(made, tmp_path):
 
 def test_a_name_that_is_no_study_is_told_apart(made):
     path = made().path
-    with pytest.raises(NotFoundError, match="no study 'c' in store .*, it is a comparison: `hpo report` shows it"):
+    with pytest.raises(NotFoundError, match=r"no study 'c' in store .*, it is a comparison: `hpo report` shows it"):
         load_study("c", path)
     with pytest.raises(NotFoundError, match="none is known"):
         load_study("c/bowl/rand", path)

@@ -47,7 +47,7 @@ def incumbents_of(comparison):
         yield run, best, job, SimpleNNObjective(**settings)
 
 
-@pytest.mark.parametrize("which", ["shared", "resplit"])
+@pytest.mark.parametrize("which", [pytest.param("shared", marks=pytest.mark.ci), "resplit"])
 def test_an_incumbent_trained_and_tested_alone_is_the_same(which, request):
     for run, best, job, objective in incumbents_of(request.getfixturevalue(which)):
         assert run.test == objective.test(job).metrics
@@ -67,6 +67,8 @@ def test_each_seed_has_a_split_of_its_own_and_all_searchers_have_it(resplit, sha
     [one, other] = seeds(resplit)
     assert one == other
     assert len({0, *one}) == 3
+    assert resplit.results.facts["regret"] == "each seed has its own split; the scale is that of the original one"
+    assert "regret" not in shared.results.facts
 
 
 def test_incumbents_are_tested_once(shared, folder, monkeypatch):
