@@ -208,7 +208,7 @@ class Driver:
             where = f"{os.path.basename(at.filename)}, line {at.lineno}"
             raise SearcherError(
                 f"searcher {self.spec.searcher!r} failed in study {self.name!r}: {what} ({where}); what was trained is "
-                "saved, and goes on once the searcher is mended"
+                "saved: mend the searcher to go on"
             ) from error
 
     def _ask_enqueued(self, n: int) -> list[Proposal]:

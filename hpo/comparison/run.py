@@ -20,6 +20,7 @@ from hpo.execution import Execution
 from hpo.executors.choose import make_executor
 from hpo.loop import Ending, run
 from hpo.objective import Objective
+from hpo.searcher import SearcherError
 from hpo.signals import SIGINT_EXIT, Stop, ending_by_signal
 from hpo.store import Store
 from hpo.store.comparisons import REFERENCE, ComparisonRow, Comparisons, RunRow
@@ -68,9 +69,11 @@ class Conductor:
                 ending = self._all(stop)
                 if ending is Ending.STOPPED:
                     raise Interrupt(SIGINT_EXIT)
-            except BaseException:
+            except BaseException as error:
                 self.board.stopped()
                 self.board.note(f"comparison {self.row.name}: stopped, all results are saved; {goes_on} goes on")
+                if isinstance(error, SearcherError):
+                    raise SearcherError(f"{error}, or use another name and leave the searcher out") from error
                 raise
             if ending is Ending.TIMEOUT:  # the results say that they are not complete, and what goes on
                 self.board.stopped()

@@ -2,6 +2,7 @@
 
 import linecache
 import sqlite3
+import sys
 
 import pytest
 
@@ -34,7 +35,7 @@ def made(tmp_path):
 
     def make(objective=bowl, searchers=("random", "tpe"), **more):
         settings = {"direction": "minimize", "seeds": 2, "trials": 5, "store": tmp_path / "hpo.db", "name": "c"}
-        return compare(objective, SPACE, searchers, progress=False, **(settings | more))
+        return compare(objective, SPACE, searchers, **(settings | {"progress": False} | more))
 
     return make
 
@@ -137,7 +138,9 @@ class Divides(Random):
 
 def test_a_searcher_that_fails_is_named_with_its_run(made, tmp_path):
     for _ in range(2):  # the second time when it is to go on
-        with pytest.raises(SearcherError, match=r"Divides' failed in study 'c/bowl/.*/\d': ZeroDivisionError: .* line"):
+        with pytest.raises(
+            SearcherError, match=r"Divides' failed in study 'c/bowl/.*/\d': ZeroDivisionError: .* line \d+.*leave"
+        ):
             made(searchers=["random", {"own": Divides}])
     with sqlite3.connect(tmp_path / "hpo.db") as connection:
         assert connection.execute("SELECT count(*) FROM evaluations WHERE state = 'done'").fetchone()[0] >= 25
@@ -149,3 +152,24 @@ def test_a_name_that_is_no_study_is_told_apart(made):
         load_study("c", path)
     with pytest.raises(NotFoundError, match="none is known"):
         load_study("c/bowl/rand", path)
+
+
+def test_a_complete_comparison_is_read_without_its_searchers(made, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        (tmp_path / "passing.py").write_text("from searchers.random import Random\nclass Own(Random):\n    pass\n")
+        found = made(searchers=["random", "passing:Own"], seeds=5)
+    monkeypatch.delitem(sys.modules, "passing")
+    (tmp_path / "passing.py").unlink()
+    assert load_comparison("c", found.path).verdict == found.verdict
+    assert compare(name="c", store=found.path, progress=False).results == found.results
+
+
+def test_what_is_left_out_and_stored_is_told(made, capsys):
+    made(seeds=2)
+    made(seeds=2)
+    assert capsys.readouterr().err == ""
+    made(seeds=1, searchers=["random"], progress=True)
+    assert capsys.readouterr().err == "comparison c: what is stored is compared, too: 2 seeds, tpe\n"
+    made(progress=True)
+    assert capsys.readouterr().err == ""

@@ -2,9 +2,11 @@
 
 import pytest
 
-from hpo import Float, compare
+from hpo import Float, FunctionObjective, Space, compare
 from hpo.comparison.labels import labelled
+from hpo.comparison.plan import task_name
 from hpo.errors import UsageError
+from hpo.study_file import Question
 from searchers.halving import Halving
 from searchers.random import Random
 
@@ -73,3 +75,20 @@ def test_all_searchers_that_cannot_run_a_task_are_named_before_anything_is_store
     assert "long, too on trained: searcher 'halving': min_epochs is 20, but a trial trains 9" in said
     assert said.endswith("leave them out and compare 'random'")
     assert not (tmp_path / "hpo.db").exists()
+
+
+def test_a_space_for_other_tasks_is_refused_naming_the_tasks(tmp_path):
+    with pytest.raises(UsageError, match="space is one for all tasks, or a dict of each of them: a, b"):
+        compare({"a": bowl, "b": bowl}, {"a": SPACE, "c": SPACE}, direction="minimize", store=tmp_path / "hpo.db")
+
+
+class Built(FunctionObjective):
+    """Described as objectives are that train modules."""
+
+    def describe(self):
+        return {"build": "module:net", "data": "0123456789abcdef"}
+
+
+def test_a_task_that_trains_modules_is_called_after_them():
+    question = Question(Built(bowl, direction="minimize"), Space(SPACE), {}, None, None, None)
+    assert task_name(question) == "bowl"
