@@ -10,8 +10,8 @@ import numpy as np
 from hpo.comparison.analysis import Analysis, Band
 from hpo.comparison.results import Task
 from hpo.report import style
-from hpo.report.comparisons.shared import COLOURED, MAX_ROWS, colours, finite, grey_text, short_names
-from hpo.report.figure import Figure, Table, label
+from hpo.report.comparisons.shared import COLOURED, colours, grey_text, short_names
+from hpo.report.figure import MAX_ROWS, Figure, Table, finite, label
 from hpo.text import printable
 
 POINTS: Final = 100  # of a curve; more are thinned
