@@ -24,7 +24,7 @@ MIN_SEEDS: Final = 5
 MIN_TASKS: Final = 9
 _FIRST_LOOK: Final = 0.8  # of the level
 _RESOLUTION: Final = 1e-12  # relative to the median magnitude of values: what differs by less is equal
-_RESOLVED: Final = 1e-300  # below, values differ too much for a resolution in common
+_LARGE: Final = 1022  # values of at most 2 to this power have finite differences
 _DECIMALS: Final = 12  # of scores that are ranked: rounding errors make no ranks
 _ROUNDING: Final = 1e-9  # relative, of chances and sums: far above rounding errors, far below any step between two
 _LEAST_SAMPLES: Final = 400  # simulated: the power of what is called detectable is then 0.8 +- 0.02
@@ -78,13 +78,14 @@ def _differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The differences, infinite where only one is NaN; 0.3 - 0.2 and 0.2 - 0.1 are made equal by rounding."""
     failed, other = np.isnan(first), np.isnan(second)
     sizes = np.abs(np.concatenate([first, second]))
-    exponent = math.frexp(sizes[np.isfinite(sizes)].max(initial=0.0))[1] + 1
-    first, second, sizes = (np.ldexp(values, -exponent) for values in (first, second, sizes))  # within 1/2: no overflow
+    exponent = _LARGE - math.frexp(sizes[np.isfinite(sizes)].max(initial=0.0))[1]  # at least -2: nothing is lost
+    first, second, sizes = (np.ldexp(values, exponent) for values in (first, second, sizes))
     sizes = sizes[sizes > 0]  # nor NaN
     unit = float(np.median(sizes)) * _RESOLUTION if len(sizes) else 0.0
     d: np.ndarray = np.where(failed | other, 0.0, first - second)
-    if unit > _RESOLVED:
-        d = np.round(d / unit)
+    if unit > 0:
+        with np.errstate(over="ignore"):  # infinite then, which is as good as huge
+            d = np.round(d / unit)
     return d + np.where(other & ~failed, np.inf, 0.0) - np.where(failed & ~other, np.inf, 0.0)
 
 
