@@ -88,7 +88,7 @@ def test_a_study_in_which_nothing_has_ended_has_no_report(store: Path, tmp_path:
     with pytest.raises(NoResultError, match=r"'empty' has no trials yet; study\.ask\(\) and study\.tell\(\) goes on"):
         write_report([study], path)
     study.ask()
-    with pytest.raises(NoResultError, match="1 trials, of which none has ended"):
+    with pytest.raises(NoResultError, match="1 trial, which has not ended"):
         write_report([study], path)
     study.close()
     planned = plain_study(store, 0, name="planned")
@@ -117,8 +117,8 @@ def test_a_comparison_has_verdict_and_figures_then_a_run_of_each_searcher(store:
     first, *runs = write_report([comparison], tmp_path / "report.html")
     assert tuple(first.sentences) == comparison.analysis.sentences
     keys = list(dict.fromkeys(figure.key.split("-")[0] for figure in first.figures))
-    assert keys == [key for key in comparisons.KEYS if key in keys]
-    assert {"anytime", "final", "runs"} <= set(keys)
+    assert keys == [key for key in (*comparisons.KEYS, "reproduce") if key in keys]
+    assert {"anytime", "final", "runs", "reproduce"} <= set(keys)
     assert [run.folded for run in runs] == [True, True]
     for label, section in zip(("random", "other"), runs, strict=True):
         assert section.title.startswith(f"A run of {label}: ")

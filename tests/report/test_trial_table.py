@@ -8,8 +8,9 @@ from reported_studies import NAMES, hostile_study, plain_study
 
 from hpo import Float, create_study, load_study
 from hpo.report import trial_table as module
+from hpo.report.folders import clean_text
 from hpo.report.study_data import StudyData
-from hpo.report.trial_table import trial_table, without_folders
+from hpo.report.trial_table import trial_table
 from hpo.trial import State
 
 
@@ -65,4 +66,4 @@ def test_of_too_many_trials_the_best_are_shown_by_number(
     ],
 )
 def test_folders_are_left_out_of_paths_and_of_nothing_else(text: str, shown: str) -> None:
-    assert without_folders(text) == shown
+    assert clean_text(text) == shown
