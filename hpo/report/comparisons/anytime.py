@@ -120,9 +120,17 @@ def _draw(analysis: Analysis, bands: Mapping[str, Band], unit: str, log: bool) -
     return style.drawing(
         traces,
         470 + 20 * min(len(bands), COLOURED),
-        xaxis=style.axis(unit, anchor="y2"),
+        xaxis=_x_axis(bands, unit),
         yaxis=style.axis("median regret", domain=[0.54, 1], **kind),
         yaxis2=style.axis("mean of middle half", domain=[0, 0.46], **kind),
+    )
+
+
+def _x_axis(bands: Mapping[str, Band], unit: str) -> dict[str, Any]:
+    if unit.startswith("share"):
+        return style.axis(unit, anchor="y2")
+    return style.whole_axis(
+        unit, 0, max((float(band.x[-1]) for band in bands.values() if len(band.x)), default=0), anchor="y2"
     )
 
 

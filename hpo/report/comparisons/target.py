@@ -84,12 +84,12 @@ def _draw(analysis: Analysis, task: TaskAnalysis, targets: list[str]) -> Any:
     import plotly.graph_objects as go
 
     colour, searchers = colours(analysis), list(next(iter(task.targets.values())))
-    short = short_names(searchers, 24)
+    short, heads = short_names(searchers, 24), short_names(searchers, 14)
     y, traces, texts = 0.0, [], []
     for name in targets:
         found = task.targets[name]
         value = next(iter(found.values())).value
-        said = f"{number(value)}: {label(short[searchers.index(name)])}'s middle run"
+        said = f"{number(value)}: {label(heads[searchers.index(name)])}'s middle run"
         texts.append({"x": 0, "xanchor": "left", "y": y, "text": f"<b>{said}</b>", "showarrow": False})
         for searcher, (length, reached, text) in zip(searchers, bars(task, found), strict=True):
             y += _BAR

@@ -194,7 +194,7 @@ def _draw(data: StudyData, shown: Curves) -> go.Figure:
     assert window is not None
     return style.drawing(
         traces,
-        xaxis=style.axis("epoch", tickformat="d"),
+        xaxis=style.whole_axis("epoch", 1, max(int(line.epochs[-1]) for line in shown.lines)),
         yaxis=style.value_axis(data.metric, window[0]),
         shapes=[rule | {"x0": rung, "x1": rung} for rung in shown.rungs[:50]],
     )

@@ -149,7 +149,7 @@ def _draw(data: StudyData, shown: History) -> go.Figure:
     hidden = {"showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": True}
     return style.drawing(
         [trace for trace in traces if len(trace.x)],
-        xaxis=style.axis("trial", tickformat="d", anchor="y2" if strip else "y"),
+        xaxis=style.whole_axis("trial", 0, len(data.trials) - 1, anchor="y2" if strip else "y"),
         yaxis=style.value_axis(data.metric, window[0], domain=[0.14 if strip else 0.0, 1.0]),
         yaxis2=hidden | {"domain": [0.0, 0.1], "range": [-0.7, 1.7]},
     )

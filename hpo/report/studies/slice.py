@@ -138,7 +138,7 @@ def _draw(data: StudyData, shown: Sequence[Panel]) -> go.Figure:
             panel.domain,
             width=OPTION,
             ticks=TICKS,
-            title={"text": label(panel.name, NAME), "standoff": 4},
+            title={"text": label(panel.name, NAME), "standoff": 10 if style.indexed(panel.domain) else 4},
             domain=[left, right],
             anchor=f"y{mark}",
             automargin=False,
