@@ -19,6 +19,7 @@ import numpy as np
 
 from hpo import load_comparison
 from hpo.comparison.analysis import Analysis, TaskAnalysis
+from hpo.comparison.curves import quantile
 from hpo.study_file import shipped
 
 SEARCHERS = "grid,random,tpe,halving,nas"
@@ -64,8 +65,11 @@ def page(analysis: Analysis, command: str) -> Iterator[str]:
     yield ""
     yield "## Final scores"
     yield ""
-    yield "Median over seeds of the best validation value at the end of the budget; in brackets the same trial's score"
-    yield "on test data, which no searcher saw. ↑ more is better, ↓ less is better; **bold**: the best median."
+    yield (
+        "Median over seeds of the best validation value at the end of the budget; in brackets, over the same runs, the "
+        "median test score of their best trials, on data that no searcher saw. A run without success counts as worse "
+        "than any other, and – is a median at such a run. ↑ more is better, ↓ less; **bold**: the best median."
+    )
     yield ""
     yield from _table(
         ["study", *results.searchers], [_scores(one, results.searchers) for one in analysis.tasks.values()]
@@ -75,7 +79,8 @@ def page(analysis: Analysis, command: str) -> Iterator[str]:
     yield ""
     yield (
         "Studies on which a searcher's median final score is the worst of all, and those on which its seeds are told "
-        "apart as worse than another searcher's (paired Wilcoxon tests, Holm's correction over all of them)."
+        "apart as worse than another searcher's (paired Wilcoxon tests, p adjusted by Holm's method over all of them, "
+        "and for looks)."
     )
     yield ""
     yield from _table(
@@ -91,22 +96,26 @@ def page(analysis: Analysis, command: str) -> Iterator[str]:
 
 
 def _scores(one: TaskAnalysis, searchers: Sequence[str]) -> list[str]:
-    sign = 1 if one.task.direction == "maximize" else -1
-    medians = {label: float(np.nanmedian(one.final[label])) for label in searchers}
-    best = max(sign * value for value in medians.values())
+    medians = {label: quantile(one.task, one.final[label], 0.5) for label in searchers}
+    best = max((one.task.sign * value for value in medians.values() if math.isfinite(value)), default=math.nan)
     cells = []
     for label in searchers:
-        text = f"{medians[label]:.4g}"
-        text = f"**{text}**" if sign * medians[label] == best else text
-        cells.append(text + (f" ({np.nanmedian(one.test[label]):.4g})" if one.test else ""))
-    return [f"{one.task.name} ({one.task.metric} {'↑' if sign > 0 else '↓'})", *cells]
+        text = _median(medians[label])
+        text = f"**{text}**" if one.task.sign * medians[label] == best else text
+        cells.append(text + (f" ({_median(quantile(one.task, one.test[label], 0.5))})" if one.test else ""))
+    return [f"{one.task.name} ({one.task.metric} {'↑' if one.task.sign > 0 else '↓'})", *cells]
+
+
+def _median(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "–"
 
 
 def _losses(analysis: Analysis, label: str) -> list[str]:
     worst, worse = [], []
     for name, one in analysis.tasks.items():
-        medians = {each: float(np.median(regrets)) for each, regrets in one.regret.items()}
-        if medians[label] == max(medians.values()) and min(medians.values()) < medians[label]:
+        medians = {each: one.task.sign * quantile(one.task, final, 0.5) for each, final in one.final.items()}
+        medians = {each: -math.inf if math.isnan(median) else median for each, median in medians.items()}
+        if medians[label] == min(medians.values()) < max(medians.values()):
             worst.append(name)
         by = [pair.better for pair in one.pairs if label in (pair.a, pair.b) and pair.better not in (None, label)]
         if by:

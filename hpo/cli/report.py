@@ -45,7 +45,7 @@ def command(names: tuple[str, ...], output: str | None, force: bool, store: str 
 
 def _subjects(names: Sequence[str], path: str | None) -> list[Any]:
     """Studies and comparisons by name, both where both are called so; without a name what was made last."""
-    from hpo.comparison.comparison import load_comparison
+    from hpo import load_comparison
     from hpo.errors import NotFoundError, did_you_mean
     from hpo.store import Store
     from hpo.store.comparisons import Comparisons
@@ -64,7 +64,8 @@ def _subjects(names: Sequence[str], path: str | None) -> list[Any]:
         known: list[Any] = [load_comparison(row.name, path) for row in comparisons if row.name == name]
         known += [load_study(row.name, path) for row in studies if row.name == name]
         if not known:
-            near = did_you_mean(name, {row.name for row in comparisons} | {row.name for row in studies})
+            own = {row.name for row in studies if row.id not in runs}
+            near = did_you_mean(name, {row.name for row in comparisons} | own)
             raise NotFoundError(f"no study or comparison {name!r} in store {store.path}: {near}")
         found += known
     return found

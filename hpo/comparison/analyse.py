@@ -10,11 +10,11 @@ import numpy as np
 
 from hpo.comparison import statistics
 from hpo.comparison.analysis import AcrossTasks, Analysis, Pair, TaskAnalysis
-from hpo.comparison.curves import Path, Scale, band_by_share, band_by_spent, band_by_trials, reach, sign, target
+from hpo.comparison.curves import RegretCurve, Scale, band_by_share, band_by_spent, band_by_trials, reach, target
 from hpo.comparison.results import Results, Task
 from hpo.comparison.verdict import sentences
 
-Paths = Mapping[tuple[str, str, int], Path]  # by task, searcher and seed
+Paths = Mapping[tuple[str, str, int], RegretCurve]  # by task, searcher and seed
 
 
 def analyse(results: Results) -> Analysis:
@@ -28,7 +28,7 @@ def analyse(results: Results) -> Analysis:
         for task in results.tasks
     }
     why_not = _why_not(results)
-    paths = {key: Path.of(run, scales[run.task]) for key, run in results.runs.items()}
+    paths = {key: RegretCurve.of(run, scales[run.task]) for key, run in results.runs.items()}
     pairs = _on_tasks(results, why_not)
     tasks = {task.name: _task(results, task, scales[task.name], paths, pairs, why_not) for task in results.tasks}
     across = _across(results, paths, tasks, why_not) if len(tasks) > 1 else None
@@ -46,7 +46,7 @@ def _why_not(results: Results) -> str | None:
 def _on_tasks(results: Results, why_not: str | None) -> list[Pair]:
     """Every two searchers on every task, in one family of tests."""
     samples = [
-        (task.name, {s: sign(task) * _finals(results, task.name, s) for s in results.searchers})
+        (task.name, {s: task.sign * _finals(results, task.name, s) for s in results.searchers})
         for task in results.tasks
     ]
     return _pairs(samples, results, why_not)
@@ -99,10 +99,11 @@ def _task(
         pairs=tuple(pair for pair in pairs if pair.task == task.name),
         detectable=_detectable(len(results.seeds), len(pairs), results.look, why_not),
         why_not=why_not,
+        has_scale=scale.width > 0,
     )
 
 
-def _of(results: Results, paths: Paths, task: str, label: str) -> list[Path]:
+def _of(results: Results, paths: Paths, task: str, label: str) -> list[RegretCurve]:
     return [paths[task, label, seed] for seed in results.seeds]
 
 

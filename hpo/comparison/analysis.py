@@ -92,6 +92,7 @@ class TaskAnalysis:
         pairs: every two searchers, in the order of `Results.searchers`.
         detectable: smallest P(better) that these tests would see in four of five comparisons; NaN: none.
         why_not: why no test was made, to follow "No test is made: "; None: tests were made.
+        has_scale: whether the reference trials give regret a scale; without one all regrets are 0.
     """
 
     task: Task
@@ -104,6 +105,7 @@ class TaskAnalysis:
     pairs: tuple[Pair, ...]
     detectable: float
     why_not: str | None
+    has_scale: bool = True
 
 
 @dataclass(frozen=True)

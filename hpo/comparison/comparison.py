@@ -70,8 +70,7 @@ class Comparison:
         """
         import pandas as pd
 
-        from hpo.comparison.curves import Path as Curve
-        from hpo.comparison.curves import Scale
+        from hpo.comparison.curves import RegretCurve, Scale
 
         parts = []
         for task in self.results.tasks:
@@ -87,7 +86,7 @@ class Comparison:
                     "spent": run.spent,
                     "trials": run.trials,
                     "incumbent": run.incumbent,
-                    "regret": Curve.of(run, scale).regret,
+                    "regret": RegretCurve.of(run, scale).regret,
                 }
                 parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)

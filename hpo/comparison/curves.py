@@ -24,11 +24,6 @@ _MOST: Final = 1e200  # a regret that is summed without overflow
 _ENDS: Final = (0.025, 0.975)  # of a 95 % band
 
 
-def sign(task: Task) -> float:
-    """What values are multiplied by so that greater is better."""
-    return 1.0 if task.direction == "maximize" else -1.0
-
-
 # -- normalised regret
 
 
@@ -38,12 +33,14 @@ class Scale:
 
     Attributes:
         sign: 1 if greater values are better, -1 if lower ones are.
-        best: the best value that any run or reference trial saw, times `sign`.
+        exponent: values are divided by 2 to this power, which is exact and lets nothing overflow.
+        best: the best value that any run or reference trial saw, so divided and times `sign`.
         width: distance from there to the median reference trial; 0: there is no scale.
         without: regret of a run without success.
     """
 
     sign: float
+    exponent: int
     best: float
     width: float
     without: float
@@ -51,20 +48,21 @@ class Scale:
     @classmethod
     def of(cls, task: Task, runs: Sequence[Run]) -> Scale:
         """That of a task; `runs` are all runs of all searchers on it."""
-        s = sign(task)
-        reference = s * np.asarray(task.reference, float)
-        seen = np.concatenate([reference, *(s * np.asarray(run.incumbent, float) for run in runs)])
+        seen = task.sign * np.concatenate([task.reference, *(np.asarray(run.incumbent, float) for run in runs)])
+        exponent = math.frexp(float(np.nanmax(np.abs(seen), initial=0.0)))[1] + 1
+        seen = np.ldexp(seen, -exponent)
+        reference = seen[: len(task.reference)]
         best = float(np.nanmax(seen, initial=-math.inf))
         width = best - float(np.median(reference)) if len(reference) else 0.0
         without = min((best - float(reference.min())) / width, _MOST) if width else 1.0
-        return cls(s, best, width, without)
+        return cls(task.sign, exponent, best, width, without)
 
     def regret(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
         """(best - y) / (best - median reference) of each value y, in the better direction: 0 is best, never below.
 
         Without a scale, all 0. NaN, a run without success, gets the regret of the worst reference trial, at least 1.
         """
-        y = self.sign * np.asarray(values, float)
+        y = self.sign * np.ldexp(np.asarray(values, float), -self.exponent)
         with np.errstate(over="ignore"):
             out = np.minimum((self.best - y) / self.width, _MOST) if self.width else np.zeros(y.shape)
         return np.where(np.isnan(y), self.without, out)
@@ -138,7 +136,7 @@ def _drawn(tasks: int, seeds: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Path:
+class RegretCurve:
     """A run as arrays of its entries, (E,) each.
 
     Attributes:
@@ -154,28 +152,28 @@ class Path:
     without: float
 
     @classmethod
-    def of(cls, run: Run, scale: Scale) -> Path:
+    def of(cls, run: Run, scale: Scale) -> RegretCurve:
         """That of a run."""
         return cls(np.array(run.spent, int), np.array(run.trials, int), scale.regret(run.incumbent), scale.without)
 
 
-def band_by_spent(paths: Sequence[Path], budget: int) -> Band:
+def band_by_spent(paths: Sequence[RegretCurve], budget: int) -> Band:
     """The band of one searcher's runs on one task over units spent."""
     return _whole_band(paths, [path.spent for path in paths], budget)
 
 
-def band_by_trials(paths: Sequence[Path]) -> Band:
+def band_by_trials(paths: Sequence[RegretCurve]) -> Band:
     """The band of one searcher's runs on one task over trials begun; a run that ended keeps its last value."""
     return _whole_band(paths, [path.trials for path in paths], max(path.trials.max(initial=0) for path in paths))
 
 
-def _whole_band(paths: Sequence[Path], ats: Sequence[np.ndarray], last: int) -> Band:
+def _whole_band(paths: Sequence[RegretCurve], ats: Sequence[np.ndarray], last: int) -> Band:
     x = grid(last)
     values = [steps(at, path.regret, x, path.without) for at, path in zip(ats, paths, strict=True)]
     return band(x, np.stack(values)[None], x >= _first(ats))
 
 
-def band_by_share(paths: Sequence[Sequence[Path]], budgets: Sequence[int]) -> Band:
+def band_by_share(paths: Sequence[Sequence[RegretCurve]], budgets: Sequence[int]) -> Band:
     """The band of one searcher's runs over the share of the budget that is spent; paths and budgets by task."""
     percent = np.arange(1, POINTS + 1) * 100 // POINTS
     values, ats = [], []
@@ -190,23 +188,50 @@ def _first(ats: Sequence[np.ndarray]) -> float:
     return min((float(at[0]) for at in ats if len(at)), default=math.inf)
 
 
+# -- final values
+
+
+def quantile(task: Task, values: Sequence[float] | np.ndarray, q: float) -> float:
+    """A quantile of final values, 0.5 the median: the one rule for figures, tables and texts.
+
+    NaN, a run without success, counts as worse than any value. Between two values it is interpolated linearly, so the
+    median of an even number is the mean of the two in the middle; NaN where one of the two is a run without success.
+
+    Args:
+        task: says which values are better.
+        values: of the runs, (n,) with n >= 1.
+        q: share of the runs that are lower, in [0, 1].
+    """
+    found = np.asarray(values, float)
+    ordered = np.sort(np.where(np.isnan(found), -task.sign * math.inf, found))
+    at = q * (len(ordered) - 1)
+    below, above = float(ordered[math.floor(at)]), float(ordered[math.ceil(at)])
+    if not (math.isfinite(below) and math.isfinite(above)):
+        return math.nan
+    share = at - math.floor(at)
+    return below if below == above else (1 - share) * below + share * above
+
+
 # -- reaching a value
 
 
-def target(task: Task, own: Sequence[Run]) -> float:
-    """A searcher's median final value, the worse one of two: at least half of its own runs reach it.
+def median_run(task: Task, own: Sequence[Run]) -> Run:
+    """The run in the middle by its final value, of two the worse one; a run without success is worse than any other."""
+    ordered = sorted(own, key=lambda run: -math.inf if math.isnan(run.final) else task.sign * run.final)
+    return ordered[(len(ordered) - 1) // 2]
 
-    NaN if too many runs had no success for that.
+
+def target(task: Task, own: Sequence[Run]) -> float:
+    """The final value of a searcher's `median_run`, so that at least half of its own runs reach it.
+
+    Unlike `quantile`, which may lie between two runs. NaN if too many runs had no success.
     """
-    final = sign(task) * np.array([run.final for run in own])
-    final = np.sort(np.where(np.isnan(final), -math.inf, final))
-    middle = float(final[(len(final) - 1) // 2])
-    return sign(task) * middle if math.isfinite(middle) else math.nan
+    return median_run(task, own).final
 
 
 def reach(task: Task, runs: Sequence[Run], values: Sequence[float]) -> list[Target]:
     """What it takes `runs` to reach each of `values`; NaN is reached by none."""
-    s = sign(task)
+    s = task.sign
     costs = []  # by run and value
     for run in runs:
         y = s * np.array(run.incumbent, float)

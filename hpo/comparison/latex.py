@@ -7,10 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
 from hpo.comparison.analysis import Analysis, TaskAnalysis
-from hpo.comparison.curves import sign
+from hpo.comparison.curves import quantile
 from hpo.text import value_text
 
 _ESCAPES: Final = {
@@ -30,7 +28,7 @@ def latex(analysis: Analysis) -> str:
     """A `tabular` of searchers by tasks: median final value and quartiles over seeds.
 
     Bold is what is better beyond chance than every other searcher on that task; a run without success counts as worse
-    than any other.
+    than any other, and `--` is a quantile at such a run.
     """
     results = analysis.results
     head = ["searcher", *(escape(task.name) for task in results.tasks)]
@@ -47,8 +45,11 @@ def latex(analysis: Analysis) -> str:
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    note = f"% median final value (quartiles) over {len(results.seeds)} seeds; bold: better than every other, p <= 0.05"
-    return "\n".join([note, *lines, ""])
+    notes = [
+        f"% median final value (quartiles) over {len(results.seeds)} seeds; a run without success counts as worst",
+        "% bold: better than every other, p <= 0.05 adjusted by Holm's method over all tasks, and for looks",
+    ]
+    return "\n".join([*notes, *lines, ""])
 
 
 def escape(text: str) -> str:
@@ -61,20 +62,10 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(one: TaskAnalysis, label: str) -> str:
-    s = sign(one.task)
-    values = np.array(one.final[label])
-    low, middle, high = (_quantile(np.where(np.isnan(values), -s * math.inf, values), q) for q in (0.25, 0.5, 0.75))
+    low, middle, high = (quantile(one.task, one.final[label], q) for q in (0.25, 0.5, 0.75))
     text = f"{_number(middle)} ({_number(low)}, {_number(high)})"
     others = len(one.final) - 1
     return rf"\textbf{{{text}}}" if others and sum(pair.better == label for pair in one.pairs) == others else text
-
-
-def _quantile(values: np.ndarray, q: float) -> float:
-    """Linearly interpolated, as by NumPy; not finite where a neighbour is not."""
-    ordered = np.sort(values)
-    at = q * (len(ordered) - 1)
-    below, above = float(ordered[math.floor(at)]), float(ordered[math.ceil(at)])
-    return below if below == above else below + (at - math.floor(at)) * (above - below)
 
 
 def _number(value: float) -> str:

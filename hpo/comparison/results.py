@@ -31,6 +31,11 @@ class Task:
     trial_epochs: int
     reference: tuple[float, ...]
 
+    @property
+    def sign(self) -> float:
+        """What values are multiplied by so that greater is better."""
+        return 1.0 if self.direction == "maximize" else -1.0
+
 
 @dataclass(frozen=True)
 class Run:

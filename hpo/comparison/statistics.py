@@ -24,6 +24,13 @@ MIN_SEEDS: Final = 5
 MIN_TASKS: Final = 9
 _FIRST_LOOK: Final = 0.8  # of the level
 _RESOLUTION: Final = 1e-12  # relative to the median magnitude of values: what differs by less is equal
+_LARGE: Final = 1022  # values of at most 2 to this power have finite differences
+_DECIMALS: Final = 12  # of scores that are ranked: rounding errors make no ranks
+_ROUNDING: Final = 1e-9  # relative, of chances and sums: far above rounding errors, far below any step between two
+_LEAST_SAMPLES: Final = 400  # simulated: the power of what is called detectable is then 0.8 +- 0.02
+_MOST_SAMPLES: Final = 4_000  # 0.8 +- 0.006
+_ALL_AVERAGES: Final = 20_000_000  # Walsh averages in all samples: about a second
+_AVERAGES_AT_ONCE: Final = 2_000_000  # of 8 bytes each: some 50 MB with copies
 
 
 # -- two searchers
@@ -71,10 +78,14 @@ def _differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The differences, infinite where only one is NaN; 0.3 - 0.2 and 0.2 - 0.1 are made equal by rounding."""
     failed, other = np.isnan(first), np.isnan(second)
     sizes = np.abs(np.concatenate([first, second]))
+    exponent = _LARGE - math.frexp(sizes[np.isfinite(sizes)].max(initial=0.0))[1]  # at least -2: nothing is lost
+    first, second, sizes = (np.ldexp(values, exponent) for values in (first, second, sizes))
     sizes = sizes[sizes > 0]  # nor NaN
-    unit = float(np.median(sizes)) * _RESOLUTION if len(sizes) else 1.0
-    with np.errstate(over="ignore"):  # infinite then, which is as good as huge
-        d: np.ndarray = np.round(np.where(failed | other, 0.0, first - second) / unit)
+    unit = float(np.median(sizes)) * _RESOLUTION if len(sizes) else 0.0
+    d: np.ndarray = np.where(failed | other, 0.0, first - second)
+    if unit > 0:
+        with np.errstate(over="ignore"):  # infinite then, which is as good as huge
+            d = np.round(d / unit)
     return d + np.where(other & ~failed, np.inf, 0.0) - np.where(failed & ~other, np.inf, 0.0)
 
 
@@ -191,14 +202,14 @@ def friedman(scores: np.ndarray) -> Friedman:
     from scipy.special import chdtrc, fdtrc
 
     tasks, searchers = scores.shape
-    ranks = np.stack([_doubled_ranks(row) / 2 for row in np.round(scores, 12)])  # (N, K)
+    ranks = np.stack([_doubled_ranks(row) / 2 for row in np.round(scores, _DECIMALS)])  # (N, K)
     spread = float((ranks**2).sum()) - tasks * searchers * (searchers + 1) ** 2 / 4
     if spread == 0:
         return Friedman(ranks.mean(0), 1.0, 1.0)
     freedom = searchers - 1
     chi2 = freedom * float(((ranks.sum(0) - tasks * (searchers + 1) / 2) ** 2).sum()) / spread
     rest = tasks * freedom - chi2
-    f = (tasks - 1) * chi2 / rest if rest > 1e-9 else math.inf
+    f = (tasks - 1) * chi2 / rest if rest > _ROUNDING * tasks * freedom else math.inf
     p_f = 0.0 if math.isinf(f) else float(fdtrc(freedom, freedom * (tasks - 1), f))
     return Friedman(ranks.mean(0), float(chdtrc(freedom, chi2)), p_f)
 
@@ -208,7 +219,7 @@ def friedman(scores: np.ndarray) -> Friedman:
 
 def fewest(level: float) -> int:
     """The least number of pairs with which a two-sided p can be as small as `level`: 2^(1-n) <= level."""
-    return max(1, math.ceil(1 - math.log2(level) - 1e-9))
+    return max(1, math.ceil(1 - math.log2(level) - _ROUNDING))
 
 
 @functools.lru_cache(maxsize=256)
@@ -227,15 +238,16 @@ def detectable(n: int, level: float) -> float:
     from scipy.special import ndtr
 
     null = _null(tuple(range(2, 2 * n + 1, 2)))[::2]  # chances of the rank sums 0, 1, ..., n(n+1)/2
-    extreme = np.flatnonzero(2 * np.cumsum(null) <= level * (1 + 1e-9))  # the distribution is symmetric
+    extreme = np.flatnonzero(2 * np.cumsum(null) <= level * (1 + _ROUNDING))  # the distribution is symmetric
     if not len(extreme):
         return math.nan
     averages = len(null) - 1
     needed = averages - int(extreme[-1])  # smallest rank sum that is found
     i, j = np.triu_indices(n)
-    draws = seeding.generator("detectable", n).normal(size=(max(400, min(4000, 20_000_000 // averages)), n))
+    samples = max(_LEAST_SAMPLES, min(_MOST_SAMPLES, _ALL_AVERAGES // averages))
+    draws = seeding.generator("detectable", n).normal(size=(samples, n))
     shifts = []
-    for sample in np.array_split(draws, math.ceil(draws.shape[0] * averages / 2_000_000)):
+    for sample in np.array_split(draws, math.ceil(samples * averages / _AVERAGES_AT_ONCE)):
         walsh = (sample[:, i] + sample[:, j]) / 2  # (S, n(n+1)/2)
         by_ranks = np.partition(walsh, averages - needed, axis=1)[:, averages - needed]
         by_count = np.partition(sample, n - (n // 2 + 1), axis=1)[:, n - (n // 2 + 1)]  # more than half are positive

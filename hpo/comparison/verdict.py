@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hpo.comparison import statistics
 from hpo.comparison.analysis import AcrossTasks, Pair, TaskAnalysis
-from hpo.comparison.curves import Scale
 from hpo.comparison.results import Results
 from hpo.text import value_text
 
@@ -26,6 +25,9 @@ def sentences(results: Results, tasks: Mapping[str, TaskAnalysis], across: Acros
         across: all tasks together; None: there is only one.
     """
     first = next(iter(tasks.values()))
+    if all(math.isnan(run.final) for run in results.runs.values()):
+        found = ["No trial of any run succeeded, so nothing can be said of the searchers."]
+        return (*found, *_exhausted(results), *_failed_trials(results))
     if first.why_not is not None:
         found = [f"No test is made: {first.why_not}. The curves show what happened, not which searcher is better."]
     elif across is not None and across.why_not is None:
@@ -34,9 +36,17 @@ def sentences(results: Results, tasks: Mapping[str, TaskAnalysis], across: Acros
         found = _on_tasks(results, tasks)
     if across is not None and len(results.searchers) > 1:
         found.append(_ranks(across, first))
-    if results.look > 1 and first.why_not is None:
-        found.append(_look(results.look))
-    return (*found, *_scales(results, across), *_exhausted(results), *_failures(results))
+    if first.why_not is None:
+        tested = [across] if across is not None and across.why_not is None else list(tasks.values())
+        pairs = [pair for one in tested for pair in one.pairs]
+        if results.look > 1 or any(pair.better is not None for pair in pairs):
+            found.append(_adjusted(len(pairs), results.look))
+    return (*found, *_scales(tasks, across), *_exhausted(results), *_failures(results), *_failed_trials(results))
+
+
+def smallest_text(detectable: float) -> str:
+    """`P = 0.88`: what tests can see, rounded up, in verdict and captions alike."""
+    return f"P = {math.ceil(detectable * 100) / 100:.2f}"
 
 
 # -- claims
@@ -60,7 +70,10 @@ def _on_tasks(results: Results, tasks: Mapping[str, TaskAnalysis]) -> list[str]:
         for winner, beaten in _claims(one.pairs, order):
             found.append(f"{_beats(winner, beaten, f'on {_name(name)}', seeds)}{_cheaper(one, winner, beaten)}.")
         found += _untold(one.pairs, order, f"on {_name(name)}", blinds[name])
-    rest = [name for name in tasks if name not in claimed]
+    void = [name for name, one in tasks.items() if all(math.isnan(v) for of in one.final.values() for v in of)]
+    if void:
+        found.append(f"On {_list(map(_name, void))} no trial succeeded, so nothing can be said.")
+    rest = [name for name in tasks if name not in claimed and name not in void]
     if rest:
         where = f"on {_list(map(_name, rest))}"
         found += _untold(tasks[rest[0]].pairs, list(results.searchers), where, blinds[rest[0]])
@@ -83,7 +96,7 @@ def _claims(pairs: Sequence[Pair], order: Sequence[str]) -> list[tuple[str, list
 
 
 def _beats(winner: str, beaten: Sequence[Pair], where: str, n: str) -> str:
-    """`tpe beats random on moons (P = 0.91, Holm p = 0.002, 20 seeds)`, or several of them."""
+    """`tpe beats random on moons (P = 0.91, adjusted p = 0.002, 20 seeds)`, or several of them."""
     told = [(_name(_other(pair, winner)), _evidence(pair, winner)) for pair in beaten]
     if len(told) == 1:
         (loser, evidence), more = told[0], f", {n}" if n else ""
@@ -94,7 +107,7 @@ def _beats(winner: str, beaten: Sequence[Pair], where: str, n: str) -> str:
 
 def _evidence(pair: Pair, winner: str) -> str:
     probability = pair.probability if winner == pair.a else 1 - pair.probability
-    return f"P = {probability:.2f}, Holm {_p(pair.adjusted)}"
+    return f"P = {probability:.2f}, adjusted {_p(pair.adjusted)}"
 
 
 def _cheaper(one: TaskAnalysis, winner: str, beaten: Sequence[Pair]) -> str:
@@ -135,8 +148,8 @@ def _untold(pairs: Sequence[Pair], order: Sequence[str], where: str, blind: str)
 def _blind(n: int, what: str, detectable: float, pairs: int, results: Results) -> str:
     if math.isnan(detectable):
         needed = statistics.fewest(statistics.first_step(pairs, results.look))
-        return f"{n} {what} cannot show any difference in {_tests(pairs)}, it takes at least {needed} {what}"
-    return f"with {n} {what}, effects below P = {math.ceil(detectable * 100) / 100:.2f} cannot be seen"
+        return f"{n} {what} cannot show any difference in {_tests(pairs)}; it takes at least {needed} {what}"
+    return f"with {n} {what}, effects below {smallest_text(detectable)} cannot be seen"
 
 
 def _tests(pairs: int) -> str:
@@ -155,23 +168,23 @@ def _ranks(across: AcrossTasks, first: TaskAnalysis) -> str:
     return f"Over tasks no test is made: {across.why_not}. Mean ranks, 1 is best: {ranks}."
 
 
-def _look(look: int) -> str:
-    times = 1 / statistics.share(look)
+def _adjusted(pairs: int, look: int) -> str:
+    """What p were adjusted for."""
+    times = f"{1 / statistics.share(look):.4g}"
+    begin = f"Every p is adjusted for {_tests(pairs)} by Holm's method, then multiplied by {times}"
+    if look == 1:
+        return f"{begin}, which leaves room for later looks at a comparison that grows."
     return (
-        f"This is look {look} at a comparison that has grown: its p are multiplied by {times:.0f}, "
+        f"{begin}, as this is look {look} at a comparison that has grown, "
         "so that looking again and again finds no more by chance."
     )
 
 
-def _scales(results: Results, across: AcrossTasks | None) -> list[str]:
+def _scales(tasks: Mapping[str, TaskAnalysis], across: AcrossTasks | None) -> list[str]:
     """Tasks that say nothing over tasks: without a scale all regrets are 0."""
     if across is None:
         return []
-    scales = {
-        task.name: Scale.of(task, [run for run in results.runs.values() if run.task == task.name])
-        for task in results.tasks
-    }
-    flat = [_name(name) for name, scale in scales.items() if scale.width == 0]
+    flat = [_name(name) for name, one in tasks.items() if not one.has_scale]
     if not flat:
         return []
     return [
@@ -195,7 +208,7 @@ def _exhausted(results: Results) -> list[str]:
 
 
 def _failures(results: Results) -> list[str]:
-    out, failed = [], []
+    out = []
     for label in results.searchers:
         runs = {task.name: results.of(task.name, label) for task in results.tasks}
         where = [_name(name) for name, of in runs.items() if any(math.isnan(run.final) for run in of)]
@@ -205,9 +218,17 @@ def _failures(results: Results) -> list[str]:
                 f"No trial succeeded in {count} of {sum(map(len, runs.values()))} runs of {_name(label)} "
                 f"({_list(where)}), which count as worse than any other."
             )
-        if trials := sum(run.failed for of in runs.values() for run in of):
-            failed.append(f"{trials} of {_name(label)}")
-    return [*out, f"Trials that failed: {_list(failed)}."] if failed else out
+    return out
+
+
+def _failed_trials(results: Results) -> list[str]:
+    out = []
+    for label in results.searchers:
+        runs = [run for task in results.tasks for run in results.of(task.name, label)]
+        if failed := sum(run.failed for run in runs):
+            begun = sum(run.trials[-1] if run.trials else 0 for run in runs)
+            out.append(f"{failed:,} of {_name(label)}'s {begun:,} trials")
+    return [f"Failed: {_list(out)}."] if out else []
 
 
 # -- words

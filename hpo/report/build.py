@@ -8,19 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from hpo.comparison.curves import median_run
 from hpo.errors import NoResultError
 from hpo.files import check_new, new_file
 from hpo.report import comparisons, page, studies
+from hpo.report.folders import clean_text
 from hpo.report.page import Section
 from hpo.report.study_data import StudyData
-from hpo.report.trial_table import trial_table, without_folders
+from hpo.report.trial_table import trial_table
 from hpo.stored_study import StoredStudy
 from hpo.text import number, params_text
 from hpo.trial import State
 
 if TYPE_CHECKING:
     from hpo.comparison.analysis import Analysis
-    from hpo.comparison.results import Results, Run
+    from hpo.comparison.results import Results
 
 MAX_FOLDED: Final = 12  # studies that are shown with a comparison
 MAX_NAMED: Final = 3  # in the title
@@ -96,29 +98,32 @@ def study_section(study: StoredStudy) -> Section:
 
 def _comparison_sections(comparison: Compared) -> list[Section]:
     """The comparison, and of each searcher a run that is like most of its runs."""
-    analysis = comparison.analysis
-    figures = [figure for key in comparisons.KEYS for figure in comparisons.comparison_figure(key, analysis)]
-    facts = _comparison_facts(analysis.results)
-    found = [Section(comparison.name, comparison.name, figures, facts, analysis.sentences)]
-    if len(analysis.results.searchers) <= MAX_FOLDED:
-        from hpo.study import load_study
+    from hpo.report.comparisons import reproduce
+    from hpo.study import load_study
 
-        for run in _representatives(analysis.results):
-            section = study_section(load_study(run.study, comparison.path))
-            chosen = {"chosen": f"for the median final value of {run.searcher} on {run.task}"}
+    def load(name: str) -> StoredStudy:
+        return load_study(name, comparison.path)
+
+    analysis = comparison.analysis
+    results = analysis.results
+    figures = [figure for key in comparisons.KEYS for figure in comparisons.comparison_figure(key, analysis)]
+    figures.append(reproduce.figure(results, load))
+    shown, task = len(results.searchers) <= MAX_FOLDED, results.tasks[0]
+    single = f"of each searcher on {task.name}" if shown else f"none, of more than {MAX_FOLDED} searchers"
+    if len(results.tasks) > 1 or not shown:
+        single += "; `hpo report STUDY` shows any, by its name among all runs"
+    facts = {**_comparison_facts(results), "single runs": single}
+    found = [Section(comparison.name, comparison.name, figures, facts, analysis.sentences)]
+    if shown:
+        for label in results.searchers:
+            run = median_run(task, results.of(task.name, label))
+            section = study_section(load(run.study))
+            chosen = {
+                "chosen": f"of {label}'s runs on {task.name} the middle one by final value, of two the worse one; "
+                "runs without success count as worst"
+            }
             title = f"A run of {run.searcher}: {run.task}, seed {run.seed}"
             found.append(replace(section, title=title, facts={**chosen, **section.facts}, folded=True))
-    return found
-
-
-def _representatives(results: Results) -> list[Run]:
-    """Each searcher's run with the median final value on the first task, the worse of two; none if all failed."""
-    task, found = results.tasks[0], []
-    sign = 1.0 if task.direction == "maximize" else -1.0
-    for searcher in results.searchers:
-        runs = [run for run in results.of(task.name, searcher) if run.final == run.final]  # those with a result
-        runs.sort(key=lambda run: sign * run.final)
-        found += runs[(len(runs) - 1) // 2 :][:1]
     return found
 
 
@@ -126,7 +131,14 @@ def _check_ended(study: StoredStudy) -> None:
     counts = study.counts()
     if any(counts.get(state, 0) for state in _ENDED):
         return
-    what = f"{sum(counts.values())} trials, of which none has ended" if counts else "no trials yet"
+    total = sum(counts.values())
+    what = (
+        "no trials yet"
+        if not total
+        else "1 trial, which has not ended"
+        if total == 1
+        else (f"{total:,} trials, of which none has ended")
+    )
     on = "study.ask() and study.tell()" if study.budget is None else study.command("resume")
     raise NoResultError(f"nothing to report: study {study.name!r} has {what}; {on} goes on")
 
@@ -138,7 +150,7 @@ def _facts(data: StudyData) -> dict[str, str]:
     spent = f"{study.epochs_spent:,}" + ("" if study.budget is None else f" of {study.budget:,}")
     return {
         "searcher": spec.searcher + (f" ({params_text(spec.settings)})" if spec.settings else ""),
-        "objective": without_folders(str(told.get("name") or told.get("function") or "told by hand")),
+        "objective": clean_text(str(told.get("name") or told.get("function") or "told by hand")),
         "value": f"{data.metric}, {spec.direction}d",
         "best": number(study.best_value) if study.has_result else "none",
         "trials": ", ".join(f"{count:,} {state}" for state, count in sorted(study.counts().items())),
@@ -155,5 +167,6 @@ def _comparison_facts(results: Results) -> dict[str, str]:
         "seeds": f"{len(results.seeds)}, {'a split of the data each' if results.resplit else 'paired'}",
         "budget of a run": " or ".join(sorted(units)),
         "looks at the verdict": str(results.look),
-        **{name: str(fact) for name, fact in results.facts.items()},
+        "first seed": str(results.seeds[0]),
+        **{name: str(fact) for name, fact in results.facts.items() if fact != name.removeprefix("searcher ")},
     }

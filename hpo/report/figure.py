@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_POINTS: Final = 2_000  # of a scatter; more are thinned, and the caption says so
 MAX_LINES: Final = 300  # of a figure with a line a trial
+MAX_ROWS: Final = 200  # of a figure's table
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Figure:
     caption: str
     table: Table
     draw: Callable[[], go.Figure] | None = None
+
+
+def finite(value: float) -> float | None:
+    """A number for a table, None where it is not finite."""
+    return float(value) if math.isfinite(value) else None
 
 
 def label(text: object, length: int = 60) -> str:

@@ -12,13 +12,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 from markupsafe import Markup
 
 from hpo.report.figure import Figure
 from hpo.report.trial_table import TrialTable
-from hpo.text import printable, value_text
+from hpo.text import command, printable, value_text
 
 MAX_BYTES: Final = 8_000_000  # of a page
 _HEIGHT = 400  # pixels of a drawing that does not say
@@ -127,7 +128,7 @@ def _figure(anchor: str, section: Section, figure: Figure, room: _Room) -> dict[
         drawing = data_block(drawn.to_json(engine="json"))
     rows = [[_cell_text(cell) for cell in row] for row in figure.table.rows]
     fits = room.take(len(drawing or "") + sum(len(cell.encode()) + 40 for row in rows for cell in row))
-    why = f"Left out, as the page would be larger than 8 MB: `hpo report {section.name}` has it."
+    why = f"Left out, as the page would be larger than 8 MB: {command('report', section.name, Path(), Path())} has it."
     return {
         "anchor": anchor,
         "figure": figure,

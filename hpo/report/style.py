@@ -31,6 +31,7 @@ CLEAR: Final = "rgba(0,0,0,0)"
 
 HEIGHT: Final = 380  # pixels
 MAX_TICKS: Final = 12
+MAX_STEPS: Final = 10  # of a count that each have a tick; of more plotly chooses whole ones
 NAME: Final = 40  # characters of a name on an axis
 OPTION: Final = 18  # characters of an option at a tick
 FAR = 10.0  # worst values so many times farther from the best than the better three quarters are left out of sight
@@ -93,6 +94,11 @@ def axis(title: object, /, **more: Any) -> dict[str, Any]:
         "exponentformat": "power",
         "nticks": 6,
     } | more
+
+
+def whole_axis(title: object, first: float, last: float, /, **more: Any) -> dict[str, Any]:
+    """The axis of a count, from `first` to `last`, with ticks at whole numbers alone."""
+    return axis(title, tickformat="d", **({"dtick": 1} if last - first <= MAX_STEPS else {}), **more)
 
 
 def value_axis(title: object, window: tuple[float, float] | None, /, **more: Any) -> dict[str, Any]:

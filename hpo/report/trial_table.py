@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hpo.report.folders import clean_text
 from hpo.report.study_data import StudyData
 from hpo.store.codec import json_float
 from hpo.text import command, headline, printable, value_text
@@ -17,8 +17,6 @@ from hpo.trial import State, Trial
 MAX_ROWS: Final = 2_000
 MAX_CELL: Final = 300  # characters
 _MAX_EXACT = 2**53  # browsers count in floats
-_QUOTED_FOLDERS = re.compile(r"""(?<=['"])(?:[A-Za-z]:[\\/]|/)(?:[^'"\n]*[\\/])?""")
-_FOLDERS = re.compile(r"""(?<![\w/.:\\])(?:/(?:[^\s/'"]+/)+|[A-Za-z]:\\(?:[^\s\\'"]+\\)*)""")
 
 
 @dataclass(frozen=True)
@@ -50,18 +48,13 @@ def trial_table(data: StudyData) -> TrialTable:
             f"better; the rest by {elsewhere}. A click on a column's name sorts by it."
         )
     failed = [trial.number for trial in trials if trial.state == State.FAILED]
-    errors = {trial.number: without_folders(headline(trial.error)) for trial in data.with_curves(failed)}
+    errors = {trial.number: clean_text(headline(trial.error)) for trial in data.with_curves(failed)}
     own = ["trial", "state", "value", "epochs", "seconds", *(["error"] if failed else [])]
     params = study.labels(own)
     rows = tuple(_row(trial, params, errors) for trial in trials)
     if not failed:
         rows = tuple((*row[:5], *row[6:]) for row in rows)
     return TrialTable((*own, *map(printable, params.values())), rows, caption, elsewhere)
-
-
-def without_folders(text: str) -> str:
-    """A text without the folders of absolute paths in it, which may tell a user's name."""
-    return _FOLDERS.sub("", _QUOTED_FOLDERS.sub("", text))
 
 
 def _row(trial: Trial, params: Mapping[str, str], errors: Mapping[int, str]) -> tuple[Any, ...]:

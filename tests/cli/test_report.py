@@ -57,6 +57,10 @@ def test_comparisons_are_reported_by_name_and_where_they_are_the_latest(squares,
         lambda p: p["x"], {"x": hpo_arena.Float(0, 1)}, ["random", "tpe"], seeds=2, trials=3, direction="maximize",
         name="squares", progress=False,
     )  # fmt: skip
+    run = comparison.studies[-1]
+    missed = squares("report", f"{run}x")
+    assert run not in missed.err.replace(f"{run}x", "")
+    assert squares("report", run).code == 0
     found = squares("report").out
     assert comparison.analysis.sentences[0] in found
     (section, study) = squares("report", "squares", "--json").json()

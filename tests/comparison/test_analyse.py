@@ -224,4 +224,4 @@ def test_whatever_the_results_the_analysis_is_within_its_ranges(case):
             assert (found.low <= found.high)[begun].all()
             assert (found.iqm_low <= found.iqm_high)[begun].all()
     assert analysis.sentences
-    assert latex(analysis).count("\n") == len(analysis.results.searchers) + 8
+    assert latex(analysis).count("\n") == len(analysis.results.searchers) + 9

@@ -10,13 +10,15 @@ from scipy import stats
 from hpo.comparison.curves import (
     POINTS,
     RESAMPLES,
-    Path,
+    RegretCurve,
     Scale,
     band,
     band_by_share,
     band_by_spent,
     band_by_trials,
     grid,
+    median_run,
+    quantile,
     reach,
     steps,
     target,
@@ -126,7 +128,7 @@ def test_a_band_covers_the_true_median_about_as_often_as_it_says():
 
 def paths(on, runs):
     scale = Scale.of(on, runs)
-    return [Path.of(each, scale) for each in runs]
+    return [RegretCurve.of(each, scale) for each in runs]
 
 
 def test_a_band_begins_with_the_first_run_that_has_an_entry():
@@ -206,3 +208,39 @@ def test_without_enough_successes_there_is_no_target_and_none_reaches_it():
     assert math.isnan(target(on, runs))
     assert math.isinf(reach(on, runs, [target(on, runs)])[0].median)
     assert target(on, [*runs, run(on, "a", 4, [0.3])]) == 0.2
+
+
+# -- final values
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_quantile_counts_failures_as_worst_and_is_none_beside_one(direction):
+    on = task(direction=direction)
+    s = on.sign
+    failed = [math.nan, s * 0.3, math.nan, s * 0.5, s * 0.4]
+    assert quantile(on, failed, 0.5) == s * 0.3
+    assert math.isnan(quantile(on, [math.nan, s * 0.3], 0.5))
+    assert math.isnan(quantile(on, [math.nan] * 4, 0.5))
+    assert quantile(on, [s * 0.2, s * 0.4, math.nan, s * 0.6], 0.5) == pytest.approx(s * 0.3)
+    values = np.random.default_rng(0).normal(size=12)
+    for q in (0, 0.25, 0.5, 0.75, 1):
+        assert quantile(on, values, q) == pytest.approx(np.quantile(values, q))
+
+
+def test_the_run_in_the_middle_is_one_that_ran_and_of_two_the_worse():
+    on = task()
+    finals = [0.9, math.nan, 0.5, 0.7]
+    runs = [run(on, "a", seed, [value]) for seed, value in enumerate(finals)]
+    assert median_run(on, runs).seed == 2
+    assert target(on, runs) == 0.5
+    assert median_run(on, [runs[1]]).seed == 1
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1.0, 1e307])
+def test_regret_is_the_same_at_any_magnitude(size):
+    values = [size * k for k in (0, 1, 2, 4, 8, 16)]
+    on = task(reference=values)
+    scale = Scale.of(on, [run(on, "a", 0, [values[-1]])])
+    assert scale.regret(values) == pytest.approx([16 / 13, 15 / 13, 14 / 13, 12 / 13, 8 / 13, 0])
+    low = task(reference=[-1.7e308, 1.7e308])
+    assert Scale.of(low, [run(low, "a", 0, [1.7e308])]).regret([-1.7e308, 0]).tolist() == [2, 1]

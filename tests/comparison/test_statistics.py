@@ -154,6 +154,24 @@ def test_groups_are_those_of_all_subsets(case):
 # -- over tasks
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "probability", "p"),
+    [
+        ([0.0] * 20, [0.0] * 19 + [1e-315], 0.475, 1),
+        ([1e-320] * 6, [1e-320] * 6, 0.5, 1),
+        ([1.7e308] * 10, [1.5e308] * 10, 1, 2 / 2**10),
+        ([1.7e308] * 10, [-1.7e308] * 10, 1, 2 / 2**10),
+        ([1e-320 * i for i in range(2, 12)], [1e-320] * 10, 1, 2 / 2**10),
+        ([1e308, *[1e-20] * 9], [1e307, *[1e-21] * 9], 1, 2 / 2**10),
+    ],
+)
+def test_values_at_the_ends_of_floats_are_compared_as_any_others(first, second, probability, p):
+    found = paired(first, second)
+    assert found.probability == pytest.approx(probability)
+    assert found.p == pytest.approx(p)
+    assert paired(second, first).probability == pytest.approx(1 - probability)
+
+
 @pytest.mark.parametrize("case", range(6))
 def test_friedman_is_scipys_with_and_without_ties(case):
     rng = generator("friedman", case)

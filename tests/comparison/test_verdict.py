@@ -8,9 +8,10 @@ import pytest
 from made_results import finals, random_results, results, task
 
 from hpo.comparison.analyse import analyse
+from hpo.comparison.statistics import holm
 
 NAN = math.nan
-EVIDENCE = r" \(P = [\d.]+, Holm p [=<] [\d.e-]+\)"
+EVIDENCE = r" \(P = [\d.]+, adjusted p [=<] [\d.e-]+\)"
 
 
 def rising(base, n=20):
@@ -24,7 +25,7 @@ def claims(sentences):
     for sentence in sentences:
         if match := re.match(r"^(\S+) beats (.*?) (?:on (task \d|moons)|over \d+ tasks)(?: \(|\.| and in)", sentence):
             winner, losers, where = match.groups()
-            for loser in re.split(r", (?!Holm)| and ", re.sub(EVIDENCE, "", losers)):
+            for loser in re.split(r", (?!adjusted)| and ", re.sub(EVIDENCE, "", losers)):
                 found.add((winner, loser, where))
     return found
 
@@ -46,8 +47,10 @@ def test_a_clear_winner_is_said_as_people_would_say_it():
     fast = [[0.81 + s / 999, 0.9, 0.9, 0.9, 0.9 + s / 998] for s in range(20)]
     verdict = analyse(results([on], {("moons", "random"): slow, ("moons", "tpe"): fast})).sentences
     assert verdict == (
-        "tpe beats random on moons (P = 1.00, Holm p < 0.0001, 20 seeds) "
+        "tpe beats random on moons (P = 1.00, adjusted p < 0.0001, 20 seeds) "
         "and in the median needs 5.0x fewer epochs for random's final score.",
+        "Every p is adjusted for one test by Holm's method, then multiplied by 1.25, "
+        "which leaves room for later looks at a comparison that grows.",
     )
 
 
@@ -60,13 +63,15 @@ def test_several_losers_share_a_sentence_and_the_rest_says_what_cannot_be_seen()
         ("moons", "d"): rising(0.3),
     }
     analysis = analyse(finals([on], values))
-    p = "Holm p < 0.0001"
+    p = "adjusted p < 0.0001"
     assert analysis.sentences == (
         f"a beats c (P = 1.00, {p}) and d (P = 1.00, {p}) on moons (20 seeds).",
         f"b beats c (P = 1.00, {p}) and d (P = 1.00, {p}) on moons (20 seeds).",
         f"c beats d on moons (P = 1.00, {p}, 20 seeds).",
         "a and b cannot be told apart on moons: with 20 seeds, effects below "
         f"P = {math.ceil(100 * analysis.tasks['moons'].detectable) / 100} cannot be seen.",
+        "Every p is adjusted for 6 tests by Holm's method, then multiplied by 1.25, "
+        "which leaves room for later looks at a comparison that grows.",
     )
 
 
@@ -94,7 +99,7 @@ def test_with_nine_tasks_claims_are_those_over_tasks_alone(tasks, claimed):
 
 def test_over_nine_tasks_a_winner_of_all_of_them_is_named():
     analysis = analyse(random_results("nine", tasks=9, searchers=2, seeds=5, gain=5))
-    assert analysis.sentences[0] == "s0 beats s1 over 9 tasks (P = 1.00, Holm p = 0.005)."
+    assert analysis.sentences[0] == "s0 beats s1 over 9 tasks (P = 1.00, adjusted p = 0.005)."
 
 
 def test_too_few_tasks_for_so_many_tests_are_said_to_show_nothing():
@@ -102,7 +107,7 @@ def test_too_few_tasks_for_so_many_tests_are_said_to_show_nothing():
     assert told(analysis.across.pairs) == set()
     assert analysis.sentences[0] == (
         "No two of the 6 searchers can be told apart over 9 tasks: "
-        "9 tasks cannot show any difference in 15 tests, it takes at least 10 tasks."
+        "9 tasks cannot show any difference in 15 tests; it takes at least 10 tasks."
     )
 
 
@@ -111,7 +116,7 @@ def test_with_fewer_than_nine_tasks_ranks_stand_alone_and_say_why():
     assert re.fullmatch(
         r"Over tasks no test is made: a test takes at least 9 tasks, and there are 2\. "
         r"Mean ranks, 1 is best: s0 1\.0, s\d \d\.\d and s\d \d\.\d\.",
-        analysis.sentences[-1],
+        analysis.sentences[-2],
     )
 
 
@@ -140,11 +145,13 @@ def test_five_seeds_cannot_show_anything_and_the_verdict_says_how_many_could():
     analysis = analyse(finals([task()], values))
     assert analysis.sentences == (
         "a and b cannot be told apart on moons: "
-        "5 seeds cannot show any difference in one test, it takes at least 6 seeds.",
+        "5 seeds cannot show any difference in one test; it takes at least 6 seeds.",
     )
     six = {key: [*of, of[-1] + 0.1] for key, of in values.items()}
     assert (
-        analyse(finals([task()], six)).sentences[0].startswith("a beats b on moons (P = 1.00, Holm p = 0.04, 6 seeds)")
+        analyse(finals([task()], six))
+        .sentences[0]
+        .startswith("a beats b on moons (P = 1.00, adjusted p = 0.04, 6 seeds)")
     )
 
 
@@ -207,10 +214,17 @@ def test_a_later_look_says_that_it_is_one_and_claims_less():
     assert told(on_tasks(first)) == {("s0", "s1", "task 0")}
     assert told(on_tasks(third)) == set()
     assert third.sentences[-1] == (
-        "This is look 3 at a comparison that has grown: its p are multiplied by 30, "
-        "so that looking again and again finds no more by chance."
+        "Every p is adjusted for one test by Holm's method, then multiplied by 30, "
+        "as this is look 3 at a comparison that has grown, so that looking again and again finds no more by chance."
     )
-    assert not any("look" in sentence for sentence in first.sentences)
+    assert not any("this is look" in sentence for sentence in first.sentences)
+
+
+def test_an_adjusted_p_is_holms_times_what_the_verdict_says():
+    analysis = analyse(random_results("factor", tasks=1, searchers=3, seeds=15, gain=1.5))
+    pairs = on_tasks(analysis)
+    factor = float(re.search(r"multiplied by ([\d.]+)", " ".join(analysis.sentences)).group(1))
+    assert [pair.adjusted for pair in pairs] == pytest.approx([min(1, factor * p) for p in holm([q.p for q in pairs])])
 
 
 def test_an_exhausted_grid_is_mentioned():
@@ -226,8 +240,22 @@ def test_failures_are_counted_as_runs_and_as_trials():
     verdict = analyse(finals([task()], values, failed={("moons", "a"): 2})).sentences
     assert verdict[-2:] == (
         "No trial succeeded in 3 of 20 runs of a (moons), which count as worse than any other.",
-        "Trials that failed: 40 of a.",
+        "Failed: 40 of a's 20 trials.",
     )
+
+
+def test_where_nothing_succeeded_nothing_is_said_of_the_searchers():
+    on = [task("moons"), task("wine")]
+    failed = {("moons", label): 3 for label in "ab"}
+    nothing = {(t.name, label): [NAN] * 20 for t in on for label in "ab"}
+    assert analyse(finals(on, nothing, failed=failed)).sentences == (
+        "No trial of any run succeeded, so nothing can be said of the searchers.",
+        "Failed: 60 of a's 40 trials and 60 of b's 40 trials.",
+    )
+    some = nothing | {("wine", "a"): rising(0.9), ("wine", "b"): rising(0.1)}
+    verdict = analyse(finals(on, some)).sentences
+    assert "On moons no trial succeeded, so nothing can be said." in verdict
+    assert "told apart" not in " ".join(verdict)
 
 
 @pytest.mark.parametrize(("reference", "scale"), [((), False), ((0.9, 0.99, 0.99), False), ((0.9, 0.98, 0.99), True)])

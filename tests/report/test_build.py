@@ -88,7 +88,7 @@ def test_a_study_in_which_nothing_has_ended_has_no_report(store: Path, tmp_path:
     with pytest.raises(NoResultError, match=r"'empty' has no trials yet; study\.ask\(\) and study\.tell\(\) goes on"):
         write_report([study], path)
     study.ask()
-    with pytest.raises(NoResultError, match="1 trials, of which none has ended"):
+    with pytest.raises(NoResultError, match="1 trial, which has not ended"):
         write_report([study], path)
     study.close()
     planned = plain_study(store, 0, name="planned")
@@ -117,14 +117,29 @@ def test_a_comparison_has_verdict_and_figures_then_a_run_of_each_searcher(store:
     first, *runs = write_report([comparison], tmp_path / "report.html")
     assert tuple(first.sentences) == comparison.analysis.sentences
     keys = list(dict.fromkeys(figure.key.split("-")[0] for figure in first.figures))
-    assert keys == [key for key in comparisons.KEYS if key in keys]
-    assert {"anytime", "final", "runs"} <= set(keys)
+    assert keys == [key for key in (*comparisons.KEYS, "reproduce") if key in keys]
+    assert {"anytime", "final", "runs", "reproduce"} <= set(keys)
     assert [run.folded for run in runs] == [True, True]
     for label, section in zip(("random", "other"), runs, strict=True):
         assert section.title.startswith(f"A run of {label}: ")
         values = comparison.results.of(comparison.results.tasks[0].name, label)
+        assert section.facts["chosen"].startswith(f"of {label}'s runs on ")
         middle = sorted(run.final for run in values)[1]
         assert [run.study for run in values if run.final == middle] == [section.name]
     text = (tmp_path / "report.html").read_text("utf-8")
     assert text.count('<details class="folded">') == 2
     assert "somebodys-folder" not in text
+    assert first.facts["single runs"] == f"of each searcher on {comparison.results.tasks[0].name}"
+    assert "searcher random" not in first.facts
+    assert first.facts["searcher other"] == "random"
+
+
+def test_a_comparison_of_many_searchers_says_why_no_run_is_shown(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "MAX_FOLDED", 1)
+    monkeypatch.setattr(comparisons, "KEYS", ())
+    comparison = hpo.compare(
+        lambda p: p["x"], {"x": Float(0, 1)}, ["random", "tpe"], seeds=1, trials=1, direction="maximize", store=store,
+        progress=False,
+    )  # fmt: skip
+    (section,) = sections([comparison])
+    assert section.facts["single runs"].startswith("none, of more than 1 searchers; ")

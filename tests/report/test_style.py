@@ -136,3 +136,8 @@ def test_the_greatest_floats_do_no_harm():
 )
 def test_a_stretch_of_an_axis_in_words(domain, low, high, text):
     assert style.span_text(domain, low, high) == text
+
+
+def test_a_short_count_has_its_ticks_at_whole_numbers() -> None:
+    assert style.whole_axis("epoch", 1, 2)["dtick"] == 1
+    assert "dtick" not in style.whole_axis("epoch", 1, 200)

@@ -8,8 +8,9 @@ from reported_studies import NAMES, hostile_study, plain_study
 
 from hpo import Float, create_study, load_study
 from hpo.report import trial_table as module
+from hpo.report.folders import clean_text
 from hpo.report.study_data import StudyData
-from hpo.report.trial_table import trial_table, without_folders
+from hpo.report.trial_table import trial_table
 from hpo.trial import State
 
 
@@ -60,9 +61,12 @@ def test_of_too_many_trials_the_best_are_shown_by_number(
         ("in /home/ann/x.py, line 3", "in x.py, line 3"),
         (r"no file C:\Users\ann\x.csv", "no file x.csv"),
         (r"no file 'C:\\Users\\ann b\\x.csv'", "no file 'x.csv'"),
+        ("no file ~/data/x.csv", "no file x.csv"),
+        ("no file '~ann/my data/x.csv', ~ann/y.csv", "no file 'x.csv', y.csv"),
+        ("about ~3 of 1/~4", "about ~3 of 1/~4"),
         ("x.y/z a/b 1/2 and/or", "x.y/z a/b 1/2 and/or"),
         ("see https://example.com/a/b", "see https://example.com/a/b"),
     ],
 )
 def test_folders_are_left_out_of_paths_and_of_nothing_else(text: str, shown: str) -> None:
-    assert without_folders(text) == shown
+    assert clean_text(text) == shown

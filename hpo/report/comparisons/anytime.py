@@ -10,8 +10,8 @@ import numpy as np
 from hpo.comparison.analysis import Analysis, Band
 from hpo.comparison.results import Task
 from hpo.report import style
-from hpo.report.comparisons.shared import COLOURED, MAX_ROWS, colours, finite, grey_text, short_names
-from hpo.report.figure import Figure, Table, label
+from hpo.report.comparisons.shared import COLOURED, colours, grey_text, short_names
+from hpo.report.figure import MAX_ROWS, Figure, Table, finite, label
 from hpo.text import printable
 
 POINTS: Final = 100  # of a curve; more are thinned
@@ -120,9 +120,17 @@ def _draw(analysis: Analysis, bands: Mapping[str, Band], unit: str, log: bool) -
     return style.drawing(
         traces,
         470 + 20 * min(len(bands), COLOURED),
-        xaxis=style.axis(unit, anchor="y2"),
+        xaxis=_x_axis(bands, unit),
         yaxis=style.axis("median regret", domain=[0.54, 1], **kind),
         yaxis2=style.axis("mean of middle half", domain=[0, 0.46], **kind),
+    )
+
+
+def _x_axis(bands: Mapping[str, Band], unit: str) -> dict[str, Any]:
+    if unit.startswith("share"):
+        return style.axis(unit, anchor="y2")
+    return style.whole_axis(
+        unit, 0, max((float(band.x[-1]) for band in bands.values() if len(band.x)), default=0), anchor="y2"
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from hpo.comparison.analysis import Analysis, TaskAnalysis
 from hpo.report import style
-from hpo.report.comparisons.shared import Row, box, colours, draw_rows, finite, grey_text, is_wide
-from hpo.report.figure import MAX_LINES, Figure, Table
+from hpo.report.comparisons.shared import Row, box, colours, draw_rows, grey_text, is_wide
+from hpo.report.figure import MAX_LINES, Figure, Table, finite
 from hpo.text import printable
 
 SIDES = ("lowest", "quarter", "median", "three quarters", "highest")
@@ -28,15 +28,18 @@ def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
         f"A dot is a run with one seed: the {metric} of its best trial at the end; {better} is better. The box has the "
         "middle half of the runs and the median, its whiskers reach the worst and the best."
     )
-    if len(results.searchers) > 1:
-        caption += " Thin lines join the runs of one seed, which had the same data: the tests compare along them."
+    if len(results.searchers) > 1 and len(results.seeds) <= MAX_LINES:
+        tests = ": the tests compare along them" if task.why_not is None else ""
+        caption += f" Thin lines join the runs of one seed{tests}."
     if tested:
         caption += (
             " Open diamonds below are the same trials' scores on test data, as they were trained in the search: no "
             "searcher saw it, so these are not flattered by having been chosen."
         )
     if failed:
-        caption += f" Runs without any success are not drawn ({failed}); the tests count them as worse than all others."
+        caption += (
+            f" Runs without any success have no dot ({failed}); in boxes and table they count as worse than all others."
+        )
     caption += style.outside_text(_shown(task)[2])
     head = ["searcher", "runs", "failed", *SIDES]
     head += [f"test, {side}" for side in SIDES[1:4]] if tested else []
@@ -48,7 +51,7 @@ def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
 
 def _row(task: TaskAnalysis, name: str, tested: bool) -> tuple[Any, ...]:
     values = task.final[name]
-    found, test = box(values), box(task.test.get(name, ()))
+    found, test = box(values, task.task), box(task.test.get(name, ()), task.task)
     cells = [printable(name), len(values), sum(map(math.isnan, values)), *map(finite, vars(found).values())]
     return (*cells, *(map(finite, (test.q1, test.median, test.q3)) if tested else ()))
 
@@ -57,7 +60,7 @@ def _draw(analysis: Analysis, task: TaskAnalysis) -> Any:
     results, colour = analysis.results, colours(analysis)
     texts = tuple(f"seed {seed}" for seed in results.seeds)
     rows = [
-        Row(name, colour[name], box(task.final[name]), task.final[name], texts, task.test.get(name, ()))
+        Row(name, colour[name], box(task.final[name], task.task), task.final[name], texts, task.test.get(name, ()))
         for name in results.searchers
     ]
     values, window, _ = _shown(task)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from hpo.comparison.analysis import AcrossTasks, Analysis, Pair, TaskAnalysis
+from hpo.comparison.verdict import smallest_text
 from hpo.report import style
-from hpo.report.comparisons.shared import MAX_ROWS, finite, short_names
-from hpo.report.figure import Figure, Table, label
+from hpo.report.comparisons.shared import short_names
+from hpo.report.figure import MAX_ROWS, Figure, Table, finite, label
 from hpo.text import number, printable
 
 _NAME: Final = 16  # characters of a searcher beside its row
@@ -47,12 +48,14 @@ def _figure(analysis: Analysis, key: str, title: str, tested: TaskAnalysis | Acr
     pairs = tested.pairs
     caption = (
         f"A number is the share of {sample}, in percent, in which the searcher of the row ends better than that of the "
-        "column, ties counted half: blue rows win, orange rows lose, grey is even. "
+        "column, ties counted half (the verdict's P): blue rows win, orange rows lose, grey is even. "
     )
+    family = "pairs over tasks" if isinstance(tested, AcrossTasks) else "pairs on all tasks"
     if tested.why_not is None:
         apart = sum(pair.better is not None for pair in pairs)
         caption += (
-            f"A star marks two that can be told apart (adjusted p at most 0.05): {apart} of {len(pairs)} pairs. "
+            f"A star marks two that can be told apart (p at most 0.05, adjusted by Holm's method for all "
+            f"{family}, and for looks): {apart} of {len(pairs)} pairs. "
             "Without a star the difference may be chance, however great it looks. " + _power(tested.detectable, sample)
         )
     else:
@@ -83,7 +86,10 @@ def _power(detectable: float, sample: str) -> str:
     """What these tests could see."""
     if not math.isfinite(detectable):
         return f"There are too few {sample} for these tests to see any difference."
-    return f"Differences below {100 * detectable:.0f} % cannot be relied on to be seen with so many {sample}."
+    return (
+        f"Effects below {smallest_text(detectable)} cannot be seen with so many {sample}: one of that size is found in "
+        "four of five such comparisons, if differences are normal."
+    )
 
 
 def _draw(searchers: Sequence[str], pairs: Sequence[Pair]) -> Any:

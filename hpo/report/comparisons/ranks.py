@@ -76,8 +76,8 @@ def figures(analysis: Analysis) -> list[Figure]:
     if across.why_not is None:
         caption += (
             "A bar joins searchers, at its dots, that cannot be told apart: two without a common bar differ by more "
-            "than chance (pairwise Wilcoxon tests over the tasks, with Holm's correction; Friedman's p = "
-            f"{across.friedman:.2g})."
+            "than chance (pairwise Wilcoxon tests over the tasks, p adjusted by Holm's method and for looks; "
+            f"Friedman's p = {across.friedman:.2g})."
         )
         if len(across.groups) > MAX_BARS:
             caption += f" Only the {MAX_BARS} largest of {len(across.groups)} bars are drawn."

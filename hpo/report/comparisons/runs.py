@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from hpo.comparison.analysis import Analysis
-from hpo.report.comparisons.shared import finite
-from hpo.report.figure import MAX_POINTS, Figure, Table
+from hpo.report.figure import MAX_POINTS, Figure, Table, finite
 from hpo.text import printable
 
 

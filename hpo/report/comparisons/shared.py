@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from hpo.comparison.curves import quantile
 from hpo.report import style
-from hpo.report.figure import label
+from hpo.report.figure import finite, label
 from hpo.text import number, printable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from hpo.comparison.analysis import Analysis
+    from hpo.comparison.results import Task
 
 COLOURED: Final = len(style.PALETTE)  # searchers that have a colour of their own
+QUARTERS: Final = (0.25, 0.5, 0.75)
 LOG_FROM: Final = 100.0  # values that differ by this factor are shown on a log axis
-MAX_ROWS: Final = 200  # of a table
 _OVER: Final = 0.36  # of a row, from its box up to its name
 
 
@@ -62,11 +64,6 @@ def grey_text(analysis: Analysis) -> str:
     return f" The {COLOURED} searchers with the least regret at the end are coloured, the others grey."
 
 
-def finite(value: float) -> float | None:
-    """A number for a table, None where it is not finite."""
-    return float(value) if math.isfinite(value) else None
-
-
 def is_wide(values: Sequence[float]) -> bool:
     """Whether positive values differ so much that a log axis shows them best."""
     return bool(values) and min(values) > 0 and max(values) > LOG_FROM * min(values)
@@ -77,7 +74,7 @@ def is_wide(values: Sequence[float]) -> bool:
 
 @dataclass(frozen=True)
 class Box:
-    """What a box shows of n finite values, in quartiles of linear interpolation; all NaN where n = 0."""
+    """What a box shows of runs: the finite values' ends, and quartiles of all; NaN where there is none."""
 
     low: float
     q1: float
@@ -86,10 +83,13 @@ class Box:
     high: float
 
 
-def box(values: Sequence[float]) -> Box:
-    """The box of those of `values` that are finite; its whiskers reach the lowest and the highest."""
+def box(values: Sequence[float], task: Task | None = None) -> Box:
+    """The box of `values`; in its quartiles a failed run of a task counts as worst, so that they may be NaN."""
     found = [value for value in values if math.isfinite(value)]
-    return Box(*map(float, np.quantile(found, (0, 0.25, 0.5, 0.75, 1)))) if found else Box(*[math.nan] * 5)
+    if not found:
+        return Box(*[math.nan] * 5)
+    low, middle, high = (np.quantile(values, q) if task is None else quantile(task, values, q) for q in QUARTERS)
+    return Box(min(found), float(low), float(middle), float(high), max(found))
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ def draw_rows(rows: Sequence[Row], axis: Mapping[str, Any], *, paired: bool) -> 
         if math.isfinite(found.median):
             traces.append(
                 go.Box(
-                    q1=[found.q1],
+                    q1=[found.q1 if math.isfinite(found.q1) else found.low],
                     median=[found.median],
-                    q3=[found.q3],
+                    q3=[found.q3 if math.isfinite(found.q3) else found.high],
                     lowerfence=[found.low],
                     upperfence=[found.high],
                     y=[place],

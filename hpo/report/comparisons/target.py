@@ -1,4 +1,4 @@
-"""What it takes: units spent until a run reaches the median final value of each searcher."""
+"""What it takes: units spent until a run reaches the final value of each searcher's middle run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from hpo.comparison.analysis import Analysis, Target, TaskAnalysis
 from hpo.report import style
-from hpo.report.comparisons.shared import MAX_ROWS, colours, finite, short_names
-from hpo.report.figure import Figure, Table, label
+from hpo.report.comparisons.shared import colours, grey_text, short_names
+from hpo.report.figure import MAX_ROWS, Figure, Table, finite, label
 from hpo.text import number, printable
 
 FEW: Final = 6  # searchers, up to which the median final value of each is a target in the figure
@@ -29,22 +29,22 @@ def chosen(task: TaskAnalysis) -> list[str]:
 
     A value that several searchers end with is shown once.
     """
-    sign = 1.0 if task.task.direction == "maximize" else -1.0
     values = {name: next(iter(found.values())).value for name, found in task.targets.items() if found}
     once: dict[float, str] = {}
     for name, value in values.items():
         if math.isfinite(value):
             once.setdefault(value, name)
-    ordered = [once[value] for value in sorted(once, key=lambda value: -sign * value)]
+    ordered = [once[value] for value in sorted(once, key=lambda value: -task.task.sign * value)]
     return ordered if len(task.targets) <= FEW else [ordered[i] for i in style.spread(len(ordered), 3)]
 
 
 def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
     targets, unit = chosen(task), printable(task.task.unit)
     caption = (
-        f"For each target, the median final value of a searcher, a bar is the {unit} that half of another searcher's "
-        "runs needed to reach it; shorter is better. The number beside it says how many runs reached the target at "
-        "all; where fewer than half did, the bar is as long as the budget and hatched."
+        "A target is the final value of a searcher's middle run, of two the worse one, so that half of its own runs "
+        f"reach it. A bar is the {unit} that half of each searcher's runs needed to reach the target; shorter is "
+        "better. The number beside it says how many runs reached the target at all; where fewer than half did, the bar "
+        "is as long as the budget and hatched."
     )
     if len(task.targets) > FEW:
         caption += " Only the hardest, the middle and the easiest target are shown."
@@ -60,9 +60,12 @@ def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
         for name in targets
         for searcher, target in task.targets[name].items()
     ]
-    head = ("final score of", "target", "searcher", f"median {unit}", "reached by", "of runs")
+    head = ("middle run of", "target", "searcher", f"median {unit}", "reached by", "of runs")
     title = f"{unit.capitalize()} to reach a target on {printable(task.task.name)}"
     table = Table(head, tuple(rows[:MAX_ROWS]))
+    if len(rows) > MAX_ROWS:
+        caption += f" The table has the first {MAX_ROWS} of {len(rows)} rows."
+    caption += grey_text(analysis)
     return Figure(f"target-{place}", title, caption, table, lambda: _draw(analysis, task, targets))
 
 
@@ -81,12 +84,12 @@ def _draw(analysis: Analysis, task: TaskAnalysis, targets: list[str]) -> Any:
     import plotly.graph_objects as go
 
     colour, searchers = colours(analysis), list(next(iter(task.targets.values())))
-    short = short_names(searchers, 24)
+    short, heads = short_names(searchers, 24), short_names(searchers, 14)
     y, traces, texts = 0.0, [], []
     for name in targets:
         found = task.targets[name]
         value = next(iter(found.values())).value
-        said = f"{number(value)}, the median of {label(short[searchers.index(name)])}"
+        said = f"{number(value)}: {label(heads[searchers.index(name)])}'s middle run"
         texts.append({"x": 0, "xanchor": "left", "y": y, "text": f"<b>{said}</b>", "showarrow": False})
         for searcher, (length, reached, text) in zip(searchers, bars(task, found), strict=True):
             y += _BAR

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo.report import style
-from hpo.report.figure import Figure, Table
+from hpo.report.figure import MAX_ROWS, Figure, Table
 from hpo.report.study_data import StudyData
 from hpo.text import number, printable
 from hpo.trial import Evaluation, State
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-MAX_ROWS = 200
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpo.report import style
-from hpo.report.figure import MAX_LINES, Figure, Table
+from hpo.report.figure import MAX_LINES, MAX_ROWS, Figure, Table
 from hpo.report.study_data import StudyData
 from hpo.trial import State, Trial
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 BEST = 5  # trials in colours of their own
 HEAD = 30  # of the best, which are drawn whatever else is left out
 POINTS = 12_000  # of all lines together
-ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _table(shown: Curves) -> Table:
     longest = max(shown.lines, key=lambda line: len(line.epochs)).epochs
     marks = longest[style.spread(len(longest), 8)].tolist()
     rows: list[tuple[Any, ...]] = []
-    for line in shown.lines[:ROWS]:
+    for line in shown.lines[:MAX_ROWS]:
         values = dict(zip(line.epochs.tolist(), line.values.tolist(), strict=True))
         rows.append((line.number, int(line.epochs[-1]), *(values.get(epoch) for epoch in marks)))
     return Table(("trial", "epochs", *(f"{shown.metric} at {epoch}" for epoch in marks)), tuple(rows))
@@ -195,7 +194,7 @@ def _draw(data: StudyData, shown: Curves) -> go.Figure:
     assert window is not None
     return style.drawing(
         traces,
-        xaxis=style.axis("epoch", tickformat="d"),
+        xaxis=style.whole_axis("epoch", 1, max(int(line.epochs[-1]) for line in shown.lines)),
         yaxis=style.value_axis(data.metric, window[0]),
         shapes=[rule | {"x0": rung, "x1": rung} for rung in shown.rungs[:50]],
     )

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpo.report import style
-from hpo.report.figure import MAX_POINTS, Figure, Table
+from hpo.report.figure import MAX_POINTS, MAX_ROWS, Figure, Table
 from hpo.report.study_data import StudyData
 from hpo.trial import State, Trial
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -109,10 +107,10 @@ def _outside(values: Sequence[float], maximized: bool) -> int:
 
 def _table(data: StudyData, shown: History) -> Table:
     """Every step of the incumbent, and other trials as far as there is room."""
-    steps = shown.steps[-ROWS:]
+    steps = shown.steps[-MAX_ROWS:]
     kept = {trial.number for trial in steps}
     others = [trial for trial in data.trials if trial.number not in kept]
-    room = ROWS - len(steps)
+    room = MAX_ROWS - len(steps)
     listed = sorted([*steps, *(thinned(others, room) if room > 1 else [])], key=lambda trial: trial.number)
     best: float | None = None
     rows: list[tuple[Any, ...]] = []
@@ -151,7 +149,7 @@ def _draw(data: StudyData, shown: History) -> go.Figure:
     hidden = {"showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": True}
     return style.drawing(
         [trace for trace in traces if len(trace.x)],
-        xaxis=style.axis("trial", tickformat="d", anchor="y2" if strip else "y"),
+        xaxis=style.whole_axis("trial", 0, len(data.trials) - 1, anchor="y2" if strip else "y"),
         yaxis=style.value_axis(data.metric, window[0], domain=[0.14 if strip else 0.0, 1.0]),
         yaxis2=hidden | {"domain": [0.0, 0.1], "range": [-0.7, 1.7]},
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.report import style
-from hpo.report.figure import Figure, Table, label
+from hpo.report.figure import MAX_ROWS, Figure, Table, label
 from hpo.report.study_data import StudyData
 from hpo.text import printable
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 BARS = 20
-ROWS = 200
 
 
 def figure(data: StudyData) -> Figure | None:
@@ -25,7 +24,7 @@ def figure(data: StudyData) -> Figure | None:
     found = data.importances
     if not found:
         return None
-    rows = tuple((name, share) for name, share in list(found.items())[:ROWS])
+    rows = tuple((name, share) for name, share in list(found.items())[:MAX_ROWS])
     return Figure(
         "importance",
         "Importance",

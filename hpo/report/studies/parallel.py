@@ -11,7 +11,7 @@ import numpy as np
 
 from hpo.domains import Domain
 from hpo.report import style
-from hpo.report.figure import MAX_LINES, Figure, Table, label
+from hpo.report.figure import MAX_LINES, MAX_ROWS, Figure, Table, label
 from hpo.report.study_data import StudyData
 from hpo.trial import Trial
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 AXES = 12
 HEAD = 30  # of the best, which are drawn whatever else is left out
-ROWS = 200
 ROW = 58  # pixels between axes
 INACTIVE = -0.12  # where the lines of trials run that have no value of a hyperparameter
 NAME = 34  # characters of a name
@@ -136,7 +135,7 @@ def _table(data: StudyData, shown: Lines) -> Table:
     names = [row.name for row in shown.rows[:-1]]
     texts = {name: style.text_of(data.space[name]) for name in names if style.indexed(data.space[name])}
     rows: list[tuple[Any, ...]] = []
-    for i in style.spread(len(shown.trials), ROWS, HEAD):
+    for i in style.spread(len(shown.trials), MAX_ROWS, HEAD):
         trial = shown.trials[i]
         cells = [
             texts[name](trial.params[name]) if name in texts and name in trial.params else trial.params.get(name)

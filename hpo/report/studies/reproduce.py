@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
-from pathlib import PurePosixPath, PureWindowsPath
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from hpo.execution import DEFAULT, Execution
 from hpo.report.figure import Figure, Table
+from hpo.report.folders import clean_settings
 from hpo.report.study_data import StudyData
+from hpo.space import Space
 from hpo.stored_study import StoredStudy
 from hpo.study_spec import StudySpec
 
 _FROM_PYTHON: Final = ("by_hand", "build", "batched", "optuna")  # of objectives: no study file names such a one
-_STORE: Final = "again.db"  # in the study's own store the command would go on with the study
+AGAIN: Final = "again.db"  # in the study's own store the command would go on with the study
 _NO_SETTINGS: Final = ("digest", "init_digest")  # of the shared objective: they say what was read, not what to read
 
 
@@ -30,8 +31,8 @@ def figure(data: StudyData) -> Figure:
             "The study was made by a program, and no study file can say all of it: to make it again, run that program "
             "with what stands here."
         )
-        rows.append(("objective", _json(without_folders(spec.objective))))
-        rows.append(("space", "\n".join(_json(domain) for domain in spec.space.to_json())))
+        rows.append(("objective", json_text(clean_settings(spec.objective))))
+        rows.append(("space", "\n".join(json_text(domain) for domain in spec.space.to_json())))
     else:
         name = file_name(study.name)
         caption = (
@@ -58,7 +59,7 @@ def _of_runs(count: int) -> str:
 
 def _facts(study: StoredStudy) -> list[tuple[Any, ...]]:
     spec, environment = study.spec, study.environment
-    settings = ", ".join(f"{name}={_json(value)}" for name, value in without_folders(spec.settings).items())
+    settings = settings_text(spec)
     unit = "trials" if spec.epochs is None else "epochs"
     found = [
         ("searcher", f"{spec.searcher} ({settings})" if settings else spec.searcher),
@@ -69,6 +70,13 @@ def _facts(study: StoredStudy) -> list[tuple[Any, ...]]:
         (f"budget in {unit}", study.budget),
         (f"{unit} spent", study.epochs_spent),
         *((f"content of the data ({name})", spec.objective.get(name)) for name in _NO_SETTINGS),
+    ]
+    return [(name, value) for name, value in found if value is not None] + versions(environment)
+
+
+def versions(environment: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Rows of what a run was made with."""
+    found = [
         ("python", environment.get("python")),
         *(dict(environment.get("packages", {})).items()),
         ("platform", environment.get("platform")),
@@ -78,6 +86,11 @@ def _facts(study: StoredStudy) -> list[tuple[Any, ...]]:
     return [(name, value) for name, value in found if value is not None]
 
 
+def settings_text(spec: StudySpec) -> str:
+    """The searcher's settings in one line."""
+    return ", ".join(f"{name}={json_text(value)}" for name, value in clean_settings(spec.settings).items())
+
+
 def _command(file: str, execution: Execution) -> str:
     flags = {
         "--workers": execution.workers,
@@ -85,7 +98,7 @@ def _command(file: str, execution: Execution) -> str:
         "--trial-memory": execution.trial_memory,
         "--retries": None if execution.retries == DEFAULT.retries else execution.retries,
     }
-    words = ["hpo", "run", file, "--store", _STORE]
+    words = ["hpo", "run", file, "--store", AGAIN]
     words += [str(word) for flag, value in flags.items() if value is not None for word in (flag, value)]
     return shlex.join(words + ["--fresh"] * execution.fresh)
 
@@ -104,34 +117,51 @@ def study_file(study: StoredStudy) -> str | None:
     None where no file can say it: the objective or its data came from a program, or an option has no TOML.
     """
     spec = study.spec
-    objective = _objective(spec)
-    if objective is None or study.budget is None:
+    if study.budget is None:
         return None
-    table: dict[str, Any] = {
+    own = {
         "name": study.name,
         "trials": study.budget // spec.trial_epochs,
-        "epochs": spec.epochs,
         "seed": spec.seed,
         "batch": spec.batch,
         "free_running": spec.free_running or None,
-        "direction": spec.direction,
-        "searcher": {"name": spec.searcher, **_given(without_folders(spec.settings))},
-        "objective": objective,
+        "searcher": {"name": spec.searcher, **_given(clean_settings(spec.settings))},
     }
+    return question_file(spec, own)
+
+
+def question_file(spec: StudySpec, own: Mapping[str, Any], spaces: Mapping[str, Space] | None = None) -> str | None:
+    """A study file in TOML of an objective, its space and epochs; None where no file can say it.
+
+    Args:
+        spec: of a study that has them.
+        own: other keys.
+        spaces: of searchers that have a space of their own, with the same names.
+    """
+    objective = _objective(spec)
+    if objective is None:
+        return None
+    table = {**own, "epochs": spec.epochs, "direction": spec.direction, "objective": objective}
     try:
         lines = [f"{key} = {toml(value)}" for key, value in _given(table).items()]
-        lines += ["", "[space]"]
-        for domain in spec.space.to_json():
-            name = domain.pop("name")
-            lines.append(f"{_key(name)} = {toml(domain)}")
+        base = spec.space.to_json()
+        lines += ["", "[space]", *_domains(base)]
+        for searcher, space in (spaces or {}).items():
+            changed = [domain for domain in space.to_json() if domain not in base]
+            lines += ["", f"[override.{_key(searcher)}.space]", *_domains(changed)]
     except TypeError:
         return None
     return "\n".join(lines)
 
 
+def _domains(domains: Iterable[Mapping[str, Any]]) -> list[str]:
+    named = ((domain["name"], {key: value for key, value in domain.items() if key != "name"}) for domain in domains)
+    return [f"{_key(name)} = {toml(domain)}" for name, domain in named]
+
+
 def _objective(spec: StudySpec) -> Any:
     """What a study file calls the objective; None: it cannot."""
-    found = without_folders(spec.objective)
+    found = clean_settings(spec.objective)
     if any(key in found for key in _FROM_PYTHON) or found.get("data") == "arrays":
         return None
     if (path := found.get("function")) is not None:
@@ -145,23 +175,6 @@ def _objective(spec: StudySpec) -> Any:
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Without those that are None, which is what they are where nothing is given."""
     return {key: value for key, value in settings.items() if value is not None}
-
-
-def without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings in which files are called by their names alone."""
-
-    def cleaned(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return without_folders(value)
-        if isinstance(value, (list, tuple)):
-            return [cleaned(item) for item in value]
-        if isinstance(value, str):
-            for kind in (PurePosixPath, PureWindowsPath):
-                if kind(value).is_absolute() or value.startswith("~"):
-                    return kind(value).name
-        return value
-
-    return {key: cleaned(value) for key, value in settings.items()}
 
 
 def toml(value: Any) -> str:
@@ -188,5 +201,6 @@ def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
+    """A value in one line of JSON."""
     return json.dumps(value, ensure_ascii=False)

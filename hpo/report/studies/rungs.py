@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from hpo.report import style
-from hpo.report.figure import MAX_LINES, MAX_POINTS, Figure, Table
+from hpo.report.figure import MAX_LINES, MAX_POINTS, MAX_ROWS, Figure, Table
 from hpo.report.study_data import StudyData
 from hpo.text import number, printable
 from hpo.trial import Evaluation, State
@@ -18,7 +18,6 @@ from hpo.trial import Evaluation, State
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-MAX_ROWS: Final = 200
 FEWEST: Final = 3  # trials in two rungs that ranks are compared of
 _SPREAD: Final = 0.3  # of the distance of two rungs, over which the trials of one stand side by side
 

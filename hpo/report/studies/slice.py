@@ -11,7 +11,7 @@ import numpy as np
 
 from hpo.domains import Domain
 from hpo.report import style
-from hpo.report.figure import MAX_POINTS, Figure, Table, label
+from hpo.report.figure import MAX_POINTS, MAX_ROWS, Figure, Table, label
 from hpo.report.study_data import StudyData
 from hpo.trial import Trial
 
@@ -22,7 +22,6 @@ PANELS = 12
 COLUMNS = 2  # as many as fit on a phone
 DOTS = MAX_POINTS // 3  # of a panel
 HEAD = 50  # of the best, which are drawn whatever else is left out
-ROWS = 200
 ROW = 225  # pixels
 BELOW = 76  # of these, for ticks that a narrow page turns upright, and the title
 TICKS = 4
@@ -105,7 +104,7 @@ def _table(data: StudyData, shown: Sequence[Panel]) -> Table:
     """The best trials, their value and these hyperparameters."""
     texts = [style.text_of(panel.domain) if style.indexed(panel.domain) else None for panel in shown]
     rows: list[tuple[Any, ...]] = []
-    for place in style.spread(len(data.ranking), ROWS, HEAD):
+    for place in style.spread(len(data.ranking), MAX_ROWS, HEAD):
         trial = data.ranking[place]
         cells = [_cell(trial, panel.name, text) for panel, text in zip(shown, texts, strict=True)]
         rows.append((trial.number, trial.value, *cells))
@@ -139,7 +138,7 @@ def _draw(data: StudyData, shown: Sequence[Panel]) -> go.Figure:
             panel.domain,
             width=OPTION,
             ticks=TICKS,
-            title={"text": label(panel.name, NAME), "standoff": 4},
+            title={"text": label(panel.name, NAME), "standoff": 10 if style.indexed(panel.domain) else 4},
             domain=[left, right],
             anchor=f"y{mark}",
             automargin=False,

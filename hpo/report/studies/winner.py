@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.comparison.winner import Candidate, Winner
 from hpo.report import style
-from hpo.report.figure import Figure, Table, label
+from hpo.report.figure import Figure, Table, finite, label
 from hpo.report.study_data import StudyData
 from hpo.text import number, params_text, printable, value_text
 
@@ -92,8 +92,8 @@ def _row(winner: Winner, candidate: Candidate) -> tuple[Any, ...]:
     return (
         _name(winner, candidate),
         candidate.first,
-        _known(candidate.mean),
-        _known(candidate.spread),
+        finite(candidate.mean),
+        finite(candidate.spread),
         min(fresh, default=None),
         max(fresh, default=None),
         len(candidate.fresh) - len(fresh),
@@ -104,7 +104,7 @@ def _row(winner: Winner, candidate: Candidate) -> tuple[Any, ...]:
 def strips(winner: Winner) -> list[Strip]:
     """What is drawn, the candidates in the order of the search."""
     return [
-        Strip(_name(winner, c), c.first, tuple(value for value in c.fresh if math.isfinite(value)), _known(c.mean))
+        Strip(_name(winner, c), c.first, tuple(value for value in c.fresh if math.isfinite(value)), finite(c.mean))
         for c in entries(winner)
     ]
 
@@ -183,10 +183,6 @@ def _draw(data: StudyData, winner: Winner) -> go.Figure:
         yaxis={"range": [len(rows) - 0.5, -0.6], "visible": False},
         margin={"l": 16},
     )
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _capital(text: str) -> str:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from hand_made_analysis import NAN, analysis, band, over_tasks
+from made_results import task
 
 from hpo.report.comparisons import anytime, final, runs, seconds
 from hpo.report.comparisons.anytime import CEILING, POINTS, is_log, stops
@@ -108,8 +109,11 @@ def test_short_names_differ_and_keep_what_tells_them_apart():
 # -- final values
 
 
-def test_boxes_are_quartiles_of_the_runs_that_succeeded():
-    assert box([0.0, 1.0, 2.0, 3.0, NAN, 4.0]) == Box(0, 1, 2, 3, 4)
+def test_a_box_is_quartiles_in_which_failures_are_worst_and_the_ends_of_what_succeeded():
+    values = [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert box(values) == box(values, task()) == Box(0, 1, 2, 3, 4)
+    assert vars(box([*values, NAN], task())) == pytest.approx(vars(Box(0, 0.25, 1.5, 2.75, 4)))
+    assert vars(box([*values, NAN], task(direction="minimize"))) == pytest.approx(vars(Box(0, 1.25, 2.5, 3.75, 4)))
     assert math.isnan(box([NAN]).median)
 
 
@@ -125,8 +129,8 @@ def test_every_seed_is_seen_and_lines_join_the_runs_of_one():
     assert all(-0.2 < y < 0.2 for y in tpe.y)
     assert [a - b for a, b in zip(random.y, (tpe.y[0], tpe.y[2]), strict=True)] == pytest.approx([1, 1])
     assert "tpe, seed 1: 0.8" in tpe.text
-    assert shown.table.rows[1] == ("random", 3, 1, *map(pytest.approx, (0.6, 0.65, 0.7, 0.75, 0.8, 0.55, 0.6, 0.65)))
-    assert "not drawn (1)" in shown.caption
+    assert shown.table.rows[1] == ("random", 3, 1, *map(pytest.approx, (0.6, None, 0.6, 0.7, 0.8, None, 0.5, 0.6)))
+    assert "have no dot (1)" in shown.caption
 
 
 def test_a_comparison_without_test_data_does_not_speak_of_it():

@@ -34,7 +34,7 @@ def test_stars_stand_where_two_are_told_apart():
     heat = shown.draw().data[0]
     assert [list(row) for row in heat.text] == [["", "90*", "25"], ["10*", "", "50"], ["75", "50", ""]]
     assert "1 of 3 pairs" in shown.caption
-    assert "Differences below 90 % cannot be relied on to be seen with so many seeds." in shown.caption
+    assert "Effects below P = 0.90 cannot be seen with so many seeds" in shown.caption
     assert shown.table.rows[0] == ("tpe", "random", 3, 0.9, 0.005, 0.01, "tpe is better")
     assert [row[6] for row in shown.table.rows[1:]] == ["no", "no"]
 

@@ -10,7 +10,8 @@ import pytest
 import hpo
 from hpo import Choice, Float, Int, Space
 from hpo.api import open_study, run_study
-from hpo.report.studies.reproduce import figure, file_name, study_file, toml, without_folders
+from hpo.report.folders import clean_settings
+from hpo.report.studies.reproduce import figure, file_name, study_file, toml
 from hpo.report.study_data import StudyData
 from hpo.study_file import read_plan
 from searchers.halving import Halving
@@ -129,7 +130,7 @@ def test_limits_are_in_the_command_and_enqueued_trials_in_the_words(tmp_path):
 
 
 def test_files_lose_their_folders_wherever_they_stand():
-    found = without_folders({"a": ["/home/me/x.csv", {"b": "C:\\Users\\me\\y.csv"}], "c": "~/z.pt", "d": "p/q", "e": 1})
+    found = clean_settings({"a": ["/home/me/x.csv", {"b": "C:\\Users\\me\\y.csv"}], "c": "~/z.pt", "d": "p/q", "e": 1})
     assert found == {"a": ["x.csv", {"b": "y.csv"}], "c": "z.pt", "d": "p/q", "e": 1}
     assert file_name("../../etc <b>") == "etc-b.toml"
     assert file_name("///") == "study.toml"
