@@ -168,7 +168,17 @@ def test_with_a_split_for_each_seed_modules_train_split_by_split(tmp_path):
     how = {"seeds": 2, "trials": 2, "epochs": 2, "store": tmp_path / "s.db", "progress": False}
     found = hpo.compare(whole, SPACE, ["random", "halving"], resplit=True, **how)
     for (_, searcher, seed), run in found.results.runs.items():
-        alone = search(whole.resplit(seed), SPACE, searcher, trials=2, epochs=2, seed=seed, progress=False, batch=2)
+        alone = search(
+            whole.resplit(seed),
+            SPACE,
+            searcher,
+            trials=2,
+            epochs=2,
+            seed=seed,
+            progress=False,
+            batch=2,
+            store=tmp_path / "alone.db",
+        )
         if searcher == "random":
             assert load_study(run.study, how["store"]).spec.objective == alone.spec.objective
             assert run.final == pytest.approx(alone.best_value, abs=1e-6)
