@@ -177,9 +177,12 @@ class Objective(ABC):
             f"objective {self.name!r} has no split of data that hpo could draw anew: compare without resplit"
         )
 
-    def routed(self, objectives: Mapping[int, "Objective"]) -> "Objective":
-        """One objective that trains jobs of several splits together: those of study `i` are of `objectives[i]`."""
-        raise UsageError(f"objective {self.name!r} does not train jobs of several splits together")
+    def routed(self, objectives: Mapping[int, "Objective"]) -> "Objective | None":
+        """One objective that trains jobs of several splits together: those of study `i` are of `objectives[i]`.
+
+        None: they train split by split.
+        """
+        return None
 
     def model_file(
         self, job: Job, *, study: str, scores: Mapping[str, Any] | None, everything: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
@@ -33,6 +34,7 @@ class Source(Protocol):
         notices: what users should know about them.
         inputs: some of them, as given.
         targets: all or some of them, as given.
+        again: the same rows split by another seed, in [0, 2^63); None: they came split, or went to another process.
     """
 
     own_batches: bool
@@ -40,6 +42,7 @@ class Source(Protocol):
     notices: Sequence[str]
     inputs: Tensor
     targets: Tensor
+    again: Callable[[int], Source] | None
 
     def feed(self, device: torch.device, dtype: torch.dtype, convert: Callable[[Tensor], Tensor]) -> Feed:
         """The data as trials get them; `convert` checks targets and gives them their type."""
@@ -152,7 +155,7 @@ def _split(rows: Rows, share: float, seed: int) -> _Arrays:
     splitter = Splitter("data", count, strata, classes, None)
     train, validation, _ = splitter.split((1 - share, share), seed, notices)
     parts = [Rows(rows.x[some], rows.y[some]) for some in (np.sort(train), np.sort(validation))]
-    return _Arrays(parts[0], parts[1], notices)
+    return _Arrays(parts[0], parts[1], notices, functools.partial(_split, rows, share))
 
 
 def _as(x: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -165,8 +168,14 @@ class _Arrays:
 
     own_batches = False
 
-    def __init__(self, train: Rows, validation: Rows, notices: Sequence[str] = ()) -> None:
-        self._train, self._validation, self.notices = train, validation, notices
+    def __init__(
+        self,
+        train: Rows,
+        validation: Rows,
+        notices: Sequence[str] = (),
+        again: Callable[[int], Source] | None = None,
+    ) -> None:
+        self._train, self._validation, self.notices, self.again = train, validation, notices, again
         self.inputs = train.x[:2]
         if train.x.shape[1:] != validation.x.shape[1:]:
             raise DataError(
@@ -180,6 +189,9 @@ class _Arrays:
             )
         self.targets = torch.cat([train.y, validation.y])
         self.digest = _digest(train.x, train.y, validation.x, validation.y)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "again": None}  # it holds all rows once more
 
     def feed(self, device: torch.device, dtype: torch.dtype, convert: Callable[[Tensor], Tensor]) -> Feed:
         """See `Source`."""
@@ -198,6 +210,7 @@ class _Loaders:
 
     own_batches = True
     notices: Sequence[str] = ()
+    again: Callable[[int], Source] | None = None
 
     def __init__(self, train: DataLoader[Any], validation: DataLoader[Any]) -> None:
         self._train, self._validation = train, validation

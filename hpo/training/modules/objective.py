@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hpo import seeding
 from hpo.errors import UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.function_objective import FunctionObjective
@@ -90,6 +91,7 @@ class TorchObjective(Objective):
         self.build, self.loss, self.metric, self.device = build, loss, metric, device
         self._function = FunctionObjective(build)  # knows what it is called and where it stands
         self.name = self._function.name
+        self.data_seed = data_seed
         self.source_data: Source = read(data, validation, data_seed)
         self.scoring: Scoring = scoring_of(loss, metric, self.source_data.targets)
         self.direction = self._direction(direction)
@@ -178,6 +180,19 @@ class TorchObjective(Objective):
             except Exception:  # told where it is trained
                 alone.append([job])
         return [[each.job for each in chunk] for chunk in Company.cut(candidates)] + alone
+
+    def resplit(self, seed: int) -> TorchObjective:
+        """Another split of the rows; raises UsageError where they came split."""
+        again = self.source_data.again
+        if again is None:
+            raise UsageError(
+                f"objective {self.name!r} was given data that are split already: compare without resplit, or give one "
+                "pair (X, y)"
+            )
+        found = copy.copy(self)
+        found.source_data = again(seeding.derive(self.data_seed, seed, "resplit"))
+        found._forget()
+        return found
 
     def check_space(self, space: Space) -> None:
         """Raise SpaceError for a training hyperparameter that may take illegal values, or that would do nothing."""

@@ -142,3 +142,43 @@ def test_an_objective_beside_its_build_is_found_again(tmp_path, monkeypatch):
     how = {"trials": 2, "epochs": 1, "searcher": "random", "progress": False, "store": tmp_path / "s.db", "name": "a"}
     search(found, {"learning_rate": [0.01, 0.1], "hidden": [4, 6]}, **how)
     assert len(load_study("a", tmp_path / "s.db").resume(trials=3, progress=False).trials) == 3
+
+
+def test_rows_given_as_one_pair_are_split_anew_and_those_given_as_two_are_not():
+    whole = own.objective(own.linear)
+    again, same, other = whole.resplit(3), whole.resplit(3), whole.resplit(4)
+    sorted_rows = [
+        torch.cat([part.x for part in (found.source_data._train, found.source_data._validation)]).sort(dim=0).values
+        for found in (whole, again)
+    ]
+    assert torch.equal(*sorted_rows), "the same rows on other sides"
+    digests = [each.describe()["data"] for each in (whole, again, same, other)]
+    assert digests[1] == digests[2]
+    assert len(set(digests)) == 3
+    split = hpo.TorchObjective(own.linear, (own.table(), own.table()))
+    with pytest.raises(UsageError, match="split already: compare without resplit"):
+        split.resplit(0)
+    with pytest.raises(UsageError, match="compare without resplit"):
+        pickle.loads(pickle.dumps(hpo.TorchObjective(own.linear, own.table()))).resplit(0)
+
+
+@pytest.mark.ci
+def test_with_a_split_for_each_seed_modules_train_split_by_split(tmp_path):
+    whole = own.objective(own.linear)
+    how = {"seeds": 2, "trials": 2, "epochs": 2, "store": tmp_path / "s.db", "progress": False}
+    found = hpo.compare(whole, SPACE, ["random", "halving"], resplit=True, **how)
+    for (_, searcher, seed), run in found.results.runs.items():
+        alone = search(
+            whole.resplit(seed),
+            SPACE,
+            searcher,
+            trials=2,
+            epochs=2,
+            seed=seed,
+            progress=False,
+            batch=2,
+            store=tmp_path / "alone.db",
+        )
+        if searcher == "random":
+            assert load_study(run.study, how["store"]).spec.objective == alone.spec.objective
+            assert run.final == pytest.approx(alone.best_value, abs=1e-6)
