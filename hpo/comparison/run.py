@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -140,15 +140,27 @@ class Conductor:
             totals[found.searcher] = spent + done, total + task.budget
         totals = {label: totals[label] for label in self.plan.searchers}
         self.board.begin_task(task.name, task.unit, totals, self._failed(runs))
-        objective = task.objective
-        if self.plan.resplit:
-            objective = objective.routed({found.study: self.plan.objective(task, found.nth) for found in missing})
-        for first in range(0, len(missing), WAVE):
-            wave = missing[first : first + WAVE]
-            ending = self._wave(task, wave, objective, stop, {found.study: found.searcher for found in wave})
+        for objective, some in self._companies(task, missing, WAVE):
+            ending = self._wave(task, some, objective, stop, {found.study: found.searcher for found in some})
             if ending is not Ending.COMPLETE:
                 return ending
         return Ending.COMPLETE
+
+    def _companies(
+        self, task: TaskPlan, runs: Sequence[RunRow], most: int
+    ) -> Iterator[tuple[Objective, Sequence[RunRow]]]:
+        """Runs that can train together, at most so many at a time, each time with what trains them."""
+        together: list[tuple[Objective, Sequence[RunRow]]] = [(task.objective, runs)]
+        if self.plan.resplit:
+            splits = {found.study: self.plan.objective(task, found.nth) for found in runs}
+            if (joined := task.objective.routed(splits)) is not None:
+                together = [(joined, runs)]
+            else:
+                by_split = itertools.groupby(runs, key=lambda found: found.nth)
+                together = [(self.plan.objective(task, nth), list(group)) for nth, group in by_split]
+        for objective, some in together:
+            for first in range(0, len(some), most):
+                yield objective, some[first : first + most]
 
     def _wave(
         self, task: TaskPlan, runs: Sequence[RunRow], objective: Objective, stop: Stop, labels: Mapping[int, str]
@@ -194,24 +206,22 @@ class Conductor:
         """Test the incumbents of the task as they were trained, those that were not tested before."""
         if not (jobs := self._untested(task)):
             return Ending.COMPLETE
-        objective = task.objective
-        nths = {found.study: found.nth for found in self._runs(task, reference=False)}
-        if self.plan.resplit:
-            objective = objective.routed({job.study: self.plan.objective(task, nths[job.study]) for job in jobs})
+        by_study, done = {job.study: job for job in jobs}, 0
+        runs = [found for found in self._runs(task, reference=False) if found.study in by_study]
         self.board.close()
-        for first in range(0, len(jobs), TESTED_AT_ONCE):
+        for objective, some in self._companies(task, runs, TESTED_AT_ONCE):
             if stop.requested:
                 return Ending.STOPPED
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 return Ending.TIMEOUT
-            some = jobs[first : first + TESTED_AT_ONCE]
-            scores = objective.test_all(some)
+            scores = objective.test_all([by_study[found.study] for found in some])
             with self.store.together():
-                for job, score in zip(some, scores, strict=True):
-                    data = self.plan.objective(task, nths[job.study]).test_data()
+                for found, score in zip(some, scores, strict=True):
+                    job, data = by_study[found.study], self.plan.objective(task, found.nth).test_data()
                     if score is not None and data is not None:
                         self.store.record_use(job.study, Use(job.number, job.seed, job.target, data, score.metrics))
-            self.board.note(f"{task.name}: {first + len(some)}/{len(jobs)} incumbents met the test data")
+            done += len(some)
+            self.board.note(f"{task.name}: {done}/{len(jobs)} incumbents met the test data")
         return Ending.COMPLETE
 
     def _untested(self, task: TaskPlan) -> list[Job]:
