@@ -133,6 +133,16 @@ def test_every_seed_is_seen_and_lines_join_the_runs_of_one():
     assert "Runs without any success (1) count as worse" in shown.text
 
 
+def test_lines_and_tests_are_spoken_of_only_where_there_are_any(monkeypatch):
+    tested, untested = (final.figures(analysis(VALUES, why_not=why))[0] for why in (None, "there are few seeds"))
+    assert "Thin lines join the runs of one seed: the tests compare along them." in tested.reading
+    assert "Thin lines join the runs of one seed." in untested.reading
+    monkeypatch.setattr(final, "MAX_LINES", 2)
+    (many,) = final.figures(analysis(VALUES))
+    assert "Thin lines" not in many.text
+    assert "lines" not in [trace.mode for trace in many.draw().data if trace.type == "scatter"]
+
+
 def test_a_comparison_without_test_data_does_not_speak_of_it():
     (shown,) = final.figures(analysis(VALUES))
     assert "test" not in "".join(shown.table.head)

@@ -101,6 +101,15 @@ def test_of_many_targets_the_hardest_the_middle_and_the_easiest_are_shown():
     assert targets.figures(analysis({"moons": {"s0": (math.nan,)}}, targets=nothing)) == []
 
 
+def test_a_table_that_is_cut_and_grey_searchers_are_said_so():
+    labels = [f"s{i}" for i in range(70)]
+    many = {whose: {label: target(float(i), 10.0) for label in labels} for i, whose in enumerate(labels)}
+    (shown,) = targets.figures(analysis({"moons": dict.fromkeys(labels, (0.9,))}, targets=many))
+    assert len(shown.table.rows) == 200
+    assert "The table has the first 200 of 210 rows." in shown.caption
+    assert "the others grey" in shown.reading
+
+
 # -- ranks
 
 
