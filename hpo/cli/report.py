@@ -78,7 +78,14 @@ def _data(section: Section) -> dict[str, Any]:
         "facts": section.facts,
         "verdict": section.sentences,
         "figures": [
-            {"key": f.key, "title": f.title, "caption": f.caption, "head": f.table.head, "rows": f.table.rows}
+            {
+                "key": f.key,
+                "title": f.title,
+                "caption": f.caption,
+                "reading": f.reading,
+                "head": f.table.head,
+                "rows": f.table.rows,
+            }
             for f in section.figures
         ],
     }

@@ -112,7 +112,7 @@ def _comparison_sections(comparison: Compared) -> list[Section]:
     single = f"of each searcher on {task.name}" if shown else f"none, of more than {MAX_FOLDED} searchers"
     if len(results.tasks) > 1 or not shown:
         single += "; `hpo report STUDY` shows any, by its name among all runs"
-    facts = {**_comparison_facts(results), "single runs": single}
+    facts = {**_comparison_facts(results), "single runs in a page": single}
     found = [Section(comparison.name, comparison.name, figures, facts, analysis.sentences)]
     if shown:
         for label in results.searchers:

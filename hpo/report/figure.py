@@ -43,9 +43,10 @@ class Figure:
     Attributes:
         key: its name: `study.plot(key)`, and the anchor in the page.
         title: a few words, plain text.
-        caption: how to read it, and what was left out; plain text in sentences.
+        caption: what it says, table and drawing alike; plain text in sentences.
         table: what it shows.
         draw: the drawing, made when it is asked for; None: the table says it all.
+        reading: how to read the drawing, and what was left out of it; of no use beside the table alone.
     """
 
     key: str
@@ -53,6 +54,12 @@ class Figure:
     caption: str
     table: Table
     draw: Callable[[], go.Figure] | None = None
+    reading: str = ""
+
+    @property
+    def text(self) -> str:
+        """All that is to be said beside a drawing."""
+        return f"{self.caption} {self.reading}".strip()
 
 
 def finite(value: float) -> float | None:

@@ -18,6 +18,7 @@ def test_without_a_file_the_data_of_every_figure_is_printed(squares):
     assert [section["name"] for section in data] == ["squares"]
     for figure in data[0]["figures"]:
         assert f"{figure['title']}. {figure['caption']}" in found.out
+        assert not figure["reading"] or figure["reading"] not in found.out  # of what is drawn
         assert all(name in found.out for name in figure["head"])
         assert all(len(row) == len(figure["head"]) for row in figure["rows"])
     assert {"history", "slice"} <= {figure["key"] for figure in data[0]["figures"]}

@@ -129,7 +129,7 @@ def test_a_comparison_has_verdict_and_figures_then_a_run_of_each_searcher(store:
     text = (tmp_path / "report.html").read_text("utf-8")
     assert text.count('<details class="folded">') == 2
     assert "somebodys-folder" not in text
-    assert first.facts["single runs"] == f"of each searcher on {comparison.results.tasks[0].name}"
+    assert first.facts["single runs in a page"] == f"of each searcher on {comparison.results.tasks[0].name}"
     assert "searcher random" not in first.facts
     assert first.facts["searcher other"] == "random"
 
@@ -142,4 +142,4 @@ def test_a_comparison_of_many_searchers_says_why_no_run_is_shown(store: Path, mo
         progress=False,
     )  # fmt: skip
     (section,) = sections([comparison])
-    assert section.facts["single runs"].startswith("none, of more than 1 searchers; ")
+    assert section.facts["single runs in a page"].startswith("none, of more than 1 searchers; ")

@@ -44,21 +44,26 @@ def _figure(
     log = is_log(bands)
     caption = (
         f"How far the best trial so far is from the best value that any run saw, as the budget is spent ({unit}): 0 is "
-        "that value, 1 the median of random trials; lower is better, and a curve that falls early needs less. "
-        "The upper panel has the median over the runs, the lower one their interquartile mean, which a few odd runs do "
-        "not move; the bands are 95 % bootstrap intervals of these, not the spread of the runs."
+        "that value, 1 the median of random trials; lower is better. The interquartile mean, of the middle half of the "
+        "runs, is one that a few odd runs do not move; low and high are the ends of 95 % bootstrap intervals of median "
+        "and mean, not the spread of the runs."
+    )
+    reading = (
+        "The upper panel has the median over the runs, the lower one their interquartile mean, with these intervals as "
+        "bands; a curve that falls early needs less."
     )
     if rises(bands):
         caption += " A curve rises where a trial reaches a later epoch: only trials at the greatest epoch count."
     if log:
-        caption += " The axis is logarithmic: equal steps are equal factors."
+        reading += " The axis is logarithmic: equal steps are equal factors."
     elif highest(bands) > CEILING:
-        caption += f" Regret above {CEILING:g} is cut off."
+        reading += f" Regret above {CEILING:g} is cut off."
     if same and unit != "trials spent":
         caption += " Every trial trained fully, so the picture over trials begun is the same."
     head = ("searcher", unit, "median", "low", "high", "interquartile mean", "low", "high")
     table = Table(head, tuple(stops(bands)))
-    return Figure(key, title, caption + grey_text(analysis), table, lambda: _draw(analysis, bands, unit, log))
+    reading += grey_text(analysis)
+    return Figure(key, title, caption, table, lambda: _draw(analysis, bands, unit, log), reading)
 
 
 def _is_the_same(analysis: Analysis, task: Task) -> bool:

@@ -24,29 +24,34 @@ def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
     failed = sum(math.isnan(value) for values in task.final.values() for value in values)
     tested = any(math.isfinite(value) for values in task.test.values() for value in values)
     better = "further right" if task.task.direction == "maximize" else "further left"
+    good = "higher" if task.task.direction == "maximize" else "lower"
     caption = (
-        f"A dot is a run with one seed: the {metric} of its best trial at the end; {better} is better. The box has the "
-        "middle half of the runs and the median, its whiskers reach the worst and the best."
+        f"The {metric} that runs end with, of each the best trial's; {good} is better. The median of an even number of "
+        "runs is the mean of the two in the middle."
+    )
+    reading = (
+        f"A dot is a run with one seed; {better} is better. The box has the middle half of the runs and the median, "
+        "its whiskers reach the worst and the best."
     )
     if len(results.searchers) > 1 and len(results.seeds) <= MAX_LINES:
         tests = ": the tests compare along them" if task.why_not is None else ""
-        caption += f" Thin lines join the runs of one seed{tests}."
+        reading += f" Thin lines join the runs of one seed{tests}."
     if tested:
         caption += (
-            " Open diamonds below are the same trials' scores on test data, as they were trained in the search: no "
-            "searcher saw it, so these are not flattered by having been chosen."
+            " Test scores are the same trials', as they were trained in the search: no searcher saw that data, so they "
+            "are not flattered by having been chosen."
         )
+        reading += " Open diamonds below are the scores on test data."
     if failed:
-        caption += (
-            f" Runs without any success have no dot ({failed}); in boxes and table they count as worse than all others."
-        )
-    caption += style.outside_text(_shown(task)[2])
+        caption += f" Runs without any success ({failed}) count as worse than all others."
+        reading += " Runs without any success have no dot."
+    reading += style.outside_text(_shown(task)[2]) + grey_text(analysis)
     head = ["searcher", "runs", "failed", *SIDES]
     head += [f"test, {side}" for side in SIDES[1:4]] if tested else []
     rows = tuple(_row(task, name, tested) for name in results.searchers)
     title = f"Final {metric} on {printable(task.task.name)}"
     key = f"final-{place}"
-    return Figure(key, title, caption + grey_text(analysis), Table(tuple(head), rows), lambda: _draw(analysis, task))
+    return Figure(key, title, caption, Table(tuple(head), rows), lambda: _draw(analysis, task), reading)
 
 
 def _row(task: TaskAnalysis, name: str, tested: bool) -> tuple[Any, ...]:

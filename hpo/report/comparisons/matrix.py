@@ -47,21 +47,27 @@ def cells(searchers: Sequence[str], pairs: Sequence[Pair]) -> tuple[list[list[fl
 def _figure(analysis: Analysis, key: str, title: str, tested: TaskAnalysis | AcrossTasks, sample: str) -> Figure:
     pairs = tested.pairs
     caption = (
-        f"A number is the share of {sample}, in percent, in which the searcher of the row ends better than that of the "
-        "column, ties counted half (the verdict's P): blue rows win, orange rows lose, grey is even. "
+        f"P is the share of {sample} in which the one searcher ends better than the other, ties counted half: 1 is "
+        "always, 0.5 even. "
+    )
+    reading = (
+        "A number is the P of the row's searcher against the column's, in percent: blue rows win, orange rows lose, "
+        "grey is even."
     )
     family = "pairs over tasks" if isinstance(tested, AcrossTasks) else "pairs on all tasks"
     if tested.why_not is None:
         apart = sum(pair.better is not None for pair in pairs)
         caption += (
-            f"A star marks two that can be told apart (p at most 0.05, adjusted by Holm's method for all "
-            f"{family}, and for looks): {apart} of {len(pairs)} pairs. "
-            "Without a star the difference may be chance, however great it looks. " + _power(tested.detectable, sample)
+            f"Two are told apart where p is at most 0.05, adjusted by Holm's method for all {family}, and for looks: "
+            f"{apart} of {len(pairs)} pairs; of the others the difference may be chance, however great it looks. "
+            + _power(tested.detectable, sample)
         )
     else:
         caption += f"No test is made: {tested.why_not}; all of it may be chance."
+    if tested.why_not is None:
+        reading += " A star marks two that are told apart."
     if len(analysis.results.searchers) > _CROWDED:
-        caption += " The numbers are in the table, and where the pointer is."
+        reading += " The numbers are in the table, and where the pointer is."
     # the clearest first, so that none that is told apart is cut off
     ordered = sorted(pairs, key=lambda pair: (pair.better is None, -abs(pair.probability - 0.5)))
     if len(ordered) > MAX_ROWS:
@@ -79,7 +85,7 @@ def _figure(analysis: Analysis, key: str, title: str, tested: TaskAnalysis | Acr
         )
         for pair in ordered[:MAX_ROWS]
     )
-    return Figure(key, title, caption, Table(head, rows), lambda: _draw(analysis.results.searchers, pairs))
+    return Figure(key, title, caption, Table(head, rows), lambda: _draw(analysis.results.searchers, pairs), reading)
 
 
 def _power(detectable: float, sample: str) -> str:

@@ -69,20 +69,19 @@ def figures(analysis: Analysis) -> list[Figure]:
     if across is None or len(across.ranks) < 2:
         return []
     count = len(analysis.tasks)
-    caption = (
-        f"Each searcher stands at its mean rank over the {count} tasks by its median regret; further left is better, "
-        "and ties share a rank. "
-    )
+    caption = f"A searcher's mean rank over the {count} tasks by its median regret; 1 is best, and ties share a rank. "
+    reading = "Each searcher stands at its rank: further left is better."
     if across.why_not is None:
         caption += (
-            "A bar joins searchers, at its dots, that cannot be told apart: two without a common bar differ by more "
+            "Searchers of one bar, which is a group, cannot be told apart: two without a common one differ by more "
             "than chance (pairwise Wilcoxon tests over the tasks, p adjusted by Holm's method and for looks; "
             f"Friedman's p = {across.friedman:.2g})."
         )
+        reading += " A bar joins searchers at its dots."
         if len(across.groups) > MAX_BARS:
-            caption += f" Only the {MAX_BARS} largest of {len(across.groups)} bars are drawn."
+            reading += f" Only the {MAX_BARS} largest of {len(across.groups)} bars are drawn."
     else:
-        caption += f"There are no bars. No test is made: {across.why_not}."
+        caption += f"No test is made: {across.why_not}."
     grouped: dict[str, list[str]] = {name: [] for name in across.ranks}
     for i, group in enumerate(across.groups, start=1):
         for name in group:
@@ -90,7 +89,7 @@ def figures(analysis: Analysis) -> list[Figure]:
     rows = tuple((printable(p.name), p.rank, ", ".join(grouped[p.name])) for p in places(across.ranks))
     table = Table(("searcher", "mean rank", "bars"), rows)
     title = "Mean ranks over tasks" if across.why_not else "Critical differences over tasks"
-    return [Figure("ranks", title, caption + grey_text(analysis), table, lambda: _draw(analysis, across))]
+    return [Figure("ranks", title, caption, table, lambda: _draw(analysis, across), reading + grey_text(analysis))]
 
 
 def _draw(analysis: Analysis, across: AcrossTasks) -> Any:

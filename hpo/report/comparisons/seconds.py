@@ -19,13 +19,14 @@ def figures(analysis: Analysis) -> list[Figure]:
     found = {name: [run for task in results.tasks for run in results.of(task.name, name)] for name in results.searchers}
     drawn = max(1, MAX_POINTS // len(found))
     caption = (
-        "A dot is a run: the seconds of processor time that the searcher itself took to propose and to learn, over the "
-        "whole budget; further left is cheaper. Training is not in it, nor is waiting: the runs trained together, so "
+        "The seconds of processor time that the searcher itself took in a run to propose and to learn, over the whole "
+        "budget; fewer are cheaper. Training is not in it, nor is waiting: the runs trained together, so "
         "the time on a clock says nothing about a single one."
     )
+    reading = "A dot is a run; further left is cheaper."
     most = max(map(len, found.values()))
     if most > drawn:
-        caption += f" {drawn} of the {most} runs of a searcher are drawn as dots, evenly spread; boxes have them all."
+        reading += f" {drawn} of the {most} runs of a searcher are drawn as dots, evenly spread; boxes have them all."
     head = ("searcher", "runs", "lowest", "quarter", "median", "three quarters", "highest", "milliseconds a trial")
     rows = []
     for name, runs in found.items():
@@ -35,7 +36,7 @@ def figures(analysis: Analysis) -> list[Figure]:
         rows.append((printable(name), len(runs), *vars(box(seconds)).values(), each))
     title = "The searchers' own seconds"
     table = Table(head, tuple(rows))
-    return [Figure("seconds", title, caption + grey_text(analysis), table, lambda: _draw(analysis))]
+    return [Figure("seconds", title, caption, table, lambda: _draw(analysis), reading + grey_text(analysis))]
 
 
 def _draw(analysis: Analysis) -> Any:

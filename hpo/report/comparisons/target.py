@@ -42,9 +42,12 @@ def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
     targets, unit = chosen(task), printable(task.task.unit)
     caption = (
         "A target is the final value of a searcher's middle run, of two the worse one, so that half of its own runs "
-        f"reach it. A bar is the {unit} that half of each searcher's runs needed to reach the target; shorter is "
-        "better. The number beside it says how many runs reached the target at all; where fewer than half did, the bar "
-        "is as long as the budget and hatched."
+        f"reach it. The median is the {unit} that half of each searcher's runs needed to reach the target; less is "
+        "better."
+    )
+    reading = (
+        "A bar is such a median, and the number beside it says how many runs reached the target at all; where fewer "
+        "than half did, the bar is as long as the budget and hatched."
     )
     if len(task.targets) > FEW:
         caption += " Only the hardest, the middle and the easiest target are shown."
@@ -65,8 +68,8 @@ def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
     table = Table(head, tuple(rows[:MAX_ROWS]))
     if len(rows) > MAX_ROWS:
         caption += f" The table has the first {MAX_ROWS} of {len(rows)} rows."
-    caption += grey_text(analysis)
-    return Figure(f"target-{place}", title, caption, table, lambda: _draw(analysis, task, targets))
+    reading += grey_text(analysis)
+    return Figure(f"target-{place}", title, caption, table, lambda: _draw(analysis, task, targets), reading)
 
 
 def bars(task: TaskAnalysis, found: Mapping[str, Target]) -> list[tuple[float, bool, str]]:

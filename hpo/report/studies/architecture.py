@@ -76,16 +76,19 @@ def figure(data: StudyData) -> Figure | None:
     found = layers(complete(trial.params, task))
     caption = (
         f"The network of {role}, trial {trial.number} ({printable(data.metric)} {number(trial.value)} in the search), "
-        "from input to output: a box is a layer, as wide as it has units. Input and output are as wide as the data "
-        "ask for, and drawn like the narrowest layer."
+        "from input to output."
+    )
+    reading = (
+        "A box is a layer, as wide as it has units. Input and output are as wide as the data ask for, and drawn like "
+        "the narrowest layer."
     )
     if any(layer.skip != "none" for layer in found):
-        caption += (
+        reading += (
             " Lines beside the boxes add a layer's input to its output, through a projection where they are dashed."
         )
     head = ("layer", "units", "normalization", "activation", "dropout", "added")
     rows = tuple(tuple(vars(layer).values()) for layer in found)
-    return Figure("architecture", "Best architecture", caption, Table(head, rows), lambda: _draw(found))
+    return Figure("architecture", "Best architecture", caption, Table(head, rows), lambda: _draw(found), reading)
 
 
 def _chosen(data: StudyData) -> tuple[Trial, str]:

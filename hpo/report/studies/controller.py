@@ -64,9 +64,9 @@ def figure(data: StudyData) -> Figure | None:
     shown = [found[i] for i in style.spread(len(found), MAX_ROWS)]
     metric, first, last = printable(data.metric), found[0], found[-1]
     caption = (
-        f"Above, the {metric} of the configurations that the controller wrote between two of its updates: their mean "
-        f"and the best of them. Where it learns, the mean {'rises' if data.maximized else 'falls'}. Below, the entropy "
-        "of its policy in nats: it begins with every configuration alike and falls as the controller decides; at 0 it "
+        f"The {metric} of the configurations that the controller wrote between two of its updates: their mean "
+        f"and the best of them. Where it learns, the mean {'rises' if data.maximized else 'falls'}. The entropy of its "
+        "policy is in nats: it begins with every configuration alike and falls as the controller decides; at 0 it "
         "would write one configuration only, and a fall without a better mean is settling too early. "
     )
     if first.mean is not None and last.mean is not None and len(found) > 1:
@@ -78,7 +78,14 @@ def figure(data: StudyData) -> Figure | None:
         caption += f" {len(shown)} of {len(found)} updates are shown, evenly spread."
     head = ("updates", "trials", "failed", f"mean {metric}", f"best {metric}", "entropy")
     rows = tuple(tuple(vars(policy).values()) for policy in shown)
-    return Figure("controller", "The controller's learning", caption, Table(head, rows), lambda: _draw(data, shown))
+    return Figure(
+        "controller",
+        "The controller's learning",
+        caption,
+        Table(head, rows),
+        lambda: _draw(data, shown),
+        "Above the values, below the entropy.",
+    )
 
 
 def _draw(data: StudyData, shown: list[Policy]) -> go.Figure:

@@ -65,9 +65,10 @@ def figure(data: StudyData) -> Figure | None:
     return Figure(
         "curves",
         "Learning curves",
-        _caption(data, shown),
+        f"{data.metric} after each epoch, {data.good}. Failed trials are left out.",
         _table(shown),
         functools.partial(_draw, data, shown),
+        _reading(data, shown),
     )
 
 
@@ -119,11 +120,9 @@ def _shortened(line: Curve, room: int) -> Curve:
     return Curve(line.number, line.epochs[places], line.values[places])
 
 
-def _caption(data: StudyData, shown: Curves) -> str:
+def _reading(data: StudyData, shown: Curves) -> str:
     best = f"the best {min(BEST, len(shown.lines))} are" if len(shown.lines) > 1 else "it is"
-    words = [
-        f"A line a trial: {data.metric} after each epoch, {data.good}; {best} in colour. Failed trials are left out."
-    ]
+    words = [f"A line a trial; {best} in colour."]
     if shown.rungs:
         words.append(
             f"Dotted lines are rungs (epochs {_listed(shown.rungs)}): trials wait there, and only the better train on."

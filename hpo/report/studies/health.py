@@ -22,9 +22,7 @@ def figure(data: StudyData) -> Figure | None:
     found = shares(health)
     if health.metric is None and not health.diverged.count:
         return None
-    caption = (
-        "Each bar is the share of the trials of which it is known, as they were when last measured; shorter is better. "
-    )
+    caption = "Shares are of the trials of which it is known, as they were when last measured; less is better. "
     caption += " ".join(health.sentences) or "Nothing stands out: no trial shows any of these."
     head = ("what", "trials", "of", "share")
     rows = [(name, share.count, share.of, share.count / share.of) for name, share in found]
@@ -37,7 +35,14 @@ def figure(data: StudyData) -> Figure | None:
         )
         for r in health.regions
     ]
-    return Figure("health", "Training health", caption, Table(head, tuple(rows)), lambda: _draw(found))
+    return Figure(
+        "health",
+        "Training health",
+        caption,
+        Table(head, tuple(rows)),
+        lambda: _draw(found),
+        "Each bar is a share; shorter is better.",
+    )
 
 
 def shares(health: Health) -> list[tuple[str, Share]]:

@@ -57,9 +57,10 @@ def figure(data: StudyData) -> Figure | None:
     return Figure(
         "heatmap",
         "Heat map",
-        _caption(data, shown),
+        _caption(data),
         _table(data, shown),
         functools.partial(_draw, data, shown),
+        _reading(data, shown),
     )
 
 
@@ -127,15 +128,21 @@ def _around(places: np.ndarray) -> np.ndarray:
     return np.concatenate([[places[0] - (middle[0] - places[0])], middle, [places[-1] + (places[-1] - middle[-1])]])
 
 
-def _caption(data: StudyData, shown: Plane) -> str:
-    total = int(shown.count.sum())
+def _caption(data: StudyData) -> str:
     which = (
         "the two most important hyperparameters" if data.importances else "the first two hyperparameters that varied"
     )
+    return (
+        f"The median {data.metric} of the trials in each cell, over {which}; {data.good}. A cell with one trial says "
+        "little."
+    )
+
+
+def _reading(data: StudyData, shown: Plane) -> str:
+    total = int(shown.count.sum())
     words = [
-        f"The median {data.metric} of the trials in each cell, over {which}; {data.good}, and better is brighter. "
-        f"Rings are trials ({total:,} of {data.compared}), the diamond is the best of them. A blank cell has none: "
-        "nothing is known there. A cell with one ring says little."
+        f"Better is brighter. Rings are trials ({total:,} of {data.compared}), the diamond is the best of them. "
+        "A blank cell has none: nothing is known there."
     ]
     if total > MAX_POINTS:
         words.append(f"{MAX_POINTS:,} rings are drawn, evenly by rank; the medians are of all.")

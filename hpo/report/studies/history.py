@@ -44,7 +44,12 @@ def figure(data: StudyData) -> Figure | None:
         return None
     shown = history(data)
     return Figure(
-        "history", "History", _caption(data, shown), _table(data, shown), functools.partial(_draw, data, shown)
+        "history",
+        "History",
+        f"What trials achieved in the order begun: {data.compared}; {data.good}.",
+        _table(data, shown),
+        functools.partial(_draw, data, shown),
+        _reading(data, shown),
     )
 
 
@@ -81,10 +86,10 @@ def thinned(trials: Sequence[Trial], limit: int = MAX_POINTS) -> list[Trial]:
     return [trials[i] for i in style.spread(len(trials), limit)]
 
 
-def _caption(data: StudyData, shown: History) -> str:
+def _reading(data: StudyData, shown: History) -> str:
     words = [
-        f"Each dot is a trial in the order begun, its height what it achieved: {data.compared}; {data.good}. "
-        f"The line is the best so far; where it is level, the search found nothing better."
+        "Each dot is a trial in the order begun, its height what it achieved. "
+        "The line is the best so far; where it is level, the search found nothing better."
     ]
     if shown.shorter:
         words.append(

@@ -31,13 +31,14 @@ def figure(data: StudyData) -> Figure | None:
         _caption(data, found),
         Table(("hyperparameter", "importance"), rows),
         functools.partial(_draw, found),
+        _reading(found),
     )
 
 
 def _caption(data: StudyData, found: Mapping[str, float]) -> str:
     words = [
         f"How much the values of each hyperparameter among the best tenth of {data.compared} differ from those of "
-        "all (PED-ANOVA); the shares add up to 1. A long bar: choose this one with care. It looks at each on its own, "
+        "all (PED-ANOVA); the shares add up to 1. It looks at each on its own, "
         "and only where the search looked; what matters only together with another, it may miss."
     ]
     if len(data.comparable) < 50:
@@ -49,9 +50,12 @@ def _caption(data: StudyData, found: Mapping[str, float]) -> str:
         words.append(f"Left out: {_listed(left)} (seldom active, or with more than {MAX_OPTIONS:,} options).")
     if any(domain.when for name, domain in data.space.items() if name in found):
         words.append("One that is active only under a condition counts only where it is active.")
-    if len(found) > BARS:
-        words.append(f"Drawn are the first {BARS} of {len(found)}.")
     return " ".join(words)
+
+
+def _reading(found: Mapping[str, float]) -> str:
+    words = "The longer a bar, the more care does its hyperparameter deserve."
+    return words + (f" Drawn are the first {BARS} of {len(found)}." if len(found) > BARS else "")
 
 
 def _listed(names: list[str]) -> str:

@@ -72,9 +72,10 @@ def figure(data: StudyData) -> Figure | None:
     return Figure(
         "parallel",
         "Parallel coordinates",
-        _caption(data, shown),
+        f"The best of {data.compared} and their hyperparameters; {data.good}.",
         _table(data, shown),
         functools.partial(_draw, shown),
+        _reading(data, shown),
     )
 
 
@@ -110,11 +111,11 @@ def _places(data: StudyData, name: str, trials: Sequence[Trial]) -> np.ndarray:
     return np.array([domain.encode(t.params[name]) if name in t.params else INACTIVE for t in trials])
 
 
-def _caption(data: StudyData, shown: Lines) -> str:
+def _reading(data: StudyData, shown: Lines) -> str:
     order = "the most important first" if data.importances else "in the order of the space"
     words = [
-        f"Each line from top to bottom is one of {data.compared}. It crosses a row for each hyperparameter, {order}, "
-        f"at its value, and the last row at its {data.metric}; {data.good}. Where the lines of the best tenth run "
+        f"Each line from top to bottom is a trial. It crosses a row for each hyperparameter, {order}, "
+        f"at its value, and the last row at its {data.metric}. Where the lines of the best tenth run "
         "together, good trials agree; where they are scattered, the value hardly matters."
     ]
     if any(row.gap for row in shown.rows):

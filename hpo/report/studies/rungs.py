@@ -117,12 +117,16 @@ def figure(data: StudyData) -> Figure | None:
     shown = thinned(paths)
     metric, whole = printable(data.metric), [rung for rung in found if rung.bracket is None]
     caption = (
+        "At each rung trials wait, and only the better train on: where early values foretell late ones, that is safe. "
+        + _told(whole)
+    )
+    reading = (
         f"A column is a rung, a dot the {metric} of a trial that reached it, a line a trial that went on to train "
-        "longer. Where lines hardly cross, early values foretell late ones and stopping early is safe; where they "
-        "cross much, rungs this short drop good trials. " + _told(whole)
+        "longer. Where lines hardly cross, stopping early is safe; where they cross much, rungs this short drop good "
+        "trials."
     )
     if len(shown) < len(paths):
-        caption += f" {len(shown)} of {len(paths)} trials are drawn, those that went furthest first."
+        reading += f" {len(shown)} of {len(paths)} trials are drawn, those that went furthest first."
     if len(found) > MAX_ROWS:
         brackets = len({rung.bracket for rung in found[:MAX_ROWS]}) - 1
         caption += f" The table has the first {brackets} brackets."
@@ -140,7 +144,7 @@ def figure(data: StudyData) -> Figure | None:
     )
     rows = [("all" if r.bracket is None else r.bracket, *list(vars(r).values())[1:]) for r in found[:MAX_ROWS]]
     table = Table(head, tuple(rows))
-    return Figure("rungs", "Rungs of halving", caption, table, lambda: _draw(data, whole, shown))
+    return Figure("rungs", "Rungs of halving", caption, table, lambda: _draw(data, whole, shown), reading)
 
 
 def _told(whole: Sequence[Rung]) -> str:

@@ -58,9 +58,10 @@ def figure(data: StudyData) -> Figure | None:
     return Figure(
         "slice",
         "Slices",
-        _caption(data, shown),
+        f"The best of {data.compared} and their hyperparameters, {_order(data)}; {data.good}.",
         _table(data, shown),
         functools.partial(_draw, data, shown),
+        _reading(data, shown),
     )
 
 
@@ -81,12 +82,15 @@ def _panel(name: str, domain: Domain, ranking: Sequence[Trial]) -> Panel:
     return Panel(name, domain, numbers, at[kept], values[kept], medians)
 
 
-def _caption(data: StudyData, shown: Sequence[Panel]) -> str:
-    order = "the most important hyperparameter first" if data.importances else "in the order of the space"
+def _order(data: StudyData) -> str:
+    return "the most important first" if data.importances else "in the order of the space"
+
+
+def _reading(data: StudyData, shown: Sequence[Panel]) -> str:
     words = [
-        f"Each dot is one of {data.compared}: across its value of a hyperparameter, {order}; up its {data.metric}, "
-        f"{data.good}. Look for the place of the best dots: a slope or a narrow place matters, an even band does "
-        "not, and best dots at an end suggest a wider range. The diamond is the best trial."
+        f"Each dot is a trial: across its value of a hyperparameter, up its {data.metric}. Look for the place of the "
+        "best dots: a slope or a narrow place matters, an even band does not, and best dots at an end suggest a wider "
+        "range. The diamond is the best trial."
     ]
     if any(panel.medians for panel in shown):
         words.append("Bars are the medians of options.")

@@ -55,7 +55,7 @@ def test_a_log_axis_needs_ends_above_zero_and_far_from_where_curves_begin():
 def test_regret_far_above_that_of_random_trials_is_cut_and_told():
     (shown,) = anytime.figures(analysis(VALUES, bands={"tpe": band(90, 0.5), "random": band(1, 0.5)}))[:1]
     assert list(shown.draw().layout.yaxis.range) == [0, CEILING]
-    assert "Regret above 1.5 is cut off" in shown.caption
+    assert "Regret above 1.5 is cut off" in shown.text
 
 
 def test_a_curve_that_rises_is_explained():
@@ -63,7 +63,7 @@ def test_a_curve_that_rises_is_explained():
     assert anytime.rises({"a": falling, "b": rising})
     assert not anytime.rises({"a": falling})
     shown = anytime.figures(analysis(VALUES, bands={"tpe": rising, "random": falling}))[0]
-    assert "A curve rises where a trial reaches a later epoch" in shown.caption
+    assert "A curve rises where a trial reaches a later epoch" in shown.text
 
 
 def test_long_curves_are_thinned_to_their_ends():
@@ -75,7 +75,7 @@ def test_long_curves_are_thinned_to_their_ends():
 
 def test_the_picture_over_trials_is_left_out_where_it_is_the_same():
     (same,) = anytime.figures(analysis(VALUES, budget=10))  # ten epochs for the one trial of each run
-    assert "over trials begun is the same" in same.caption
+    assert "over trials begun is the same" in same.text
     assert [figure.key for figure in anytime.figures(analysis(VALUES))] == ["anytime-1", "anytime-1-trials"]
     (trials,) = anytime.figures(analysis(VALUES, unit="trials"))
     assert "trials spent" in trials.title
@@ -130,13 +130,23 @@ def test_every_seed_is_seen_and_lines_join_the_runs_of_one():
     assert [a - b for a, b in zip(random.y, (tpe.y[0], tpe.y[2]), strict=True)] == pytest.approx([1, 1])
     assert "tpe, seed 1: 0.8" in tpe.text
     assert shown.table.rows[1] == ("random", 3, 1, *map(pytest.approx, (0.6, None, 0.6, 0.7, 0.8, None, 0.5, 0.6)))
-    assert "have no dot (1)" in shown.caption
+    assert "Runs without any success (1) count as worse" in shown.text
+
+
+def test_lines_and_tests_are_spoken_of_only_where_there_are_any(monkeypatch):
+    tested, untested = (final.figures(analysis(VALUES, why_not=why))[0] for why in (None, "there are few seeds"))
+    assert "Thin lines join the runs of one seed: the tests compare along them." in tested.reading
+    assert "Thin lines join the runs of one seed." in untested.reading
+    monkeypatch.setattr(final, "MAX_LINES", 2)
+    (many,) = final.figures(analysis(VALUES))
+    assert "Thin lines" not in many.text
+    assert "lines" not in [trace.mode for trace in many.draw().data if trace.type == "scatter"]
 
 
 def test_a_comparison_without_test_data_does_not_speak_of_it():
     (shown,) = final.figures(analysis(VALUES))
     assert "test" not in "".join(shown.table.head)
-    assert "diamonds" not in shown.caption
+    assert "diamonds" not in shown.text
     assert len(shown.draw().data) == 5
 
 
@@ -144,7 +154,7 @@ def test_values_of_many_magnitudes_get_a_log_axis():
     values = {"moons": {"tpe": (1e-4, 1e-3, 1.0), "random": (0.5, 20.0, 1e3)}}
     (shown,) = final.figures(analysis(values, direction="minimize"))
     assert shown.draw().layout.xaxis.type == "log"
-    assert "further left is better" in shown.caption
+    assert "further left is better" in shown.text
 
 
 # -- seconds and runs

@@ -51,7 +51,7 @@ def test_the_command_and_its_files_make_the_same_runs_again(folder):
     assert cli(standalone_mode=False, args=[*asked, "--seed", "5", "--name", "first", "--quiet"]) in (0, None)
     first = load_comparison("first")
     found, rows = shown(first)
-    assert "in a store of its own" in found.caption
+    assert "in a store of its own" in found.text
     (folder / "learn.toml").write_text(rows["learn.toml"])
     question = read_question("learn.toml", changes=[], flags={})
     assert set(question.spaces) == {"grid"}
@@ -74,7 +74,7 @@ def test_labels_that_are_no_text_are_replaced_by_what_they_name(folder):
     made = partial(hpo.compare, space={"x": Float(0, 1), "n": Int(1, 2)}, searchers=searchers, progress=False)
     comparison = made("compared:learn", seeds=1, trials=2, epochs=4, direction="maximize")
     found, rows = shown(comparison)
-    assert "other labels" in found.caption
+    assert "other labels" in found.text
     given = shlex.split(rows["command"])
     assert given[given.index("--searchers") + 1].startswith("random,halving:eta=2")
 
@@ -85,7 +85,7 @@ def test_what_only_a_program_can_make_is_said_so(folder):
         lambda p: p["x"], space, ["random"], seeds=1, trials=2, direction="maximize", progress=False
     )
     found, rows = shown(comparison)
-    assert "made by a program" in found.caption
+    assert "made by a program" in found.text
     assert "command" not in rows
     task = comparison.results.tasks[0].name
     assert rows[f"budget of a run on {task}"] == "2 trials"

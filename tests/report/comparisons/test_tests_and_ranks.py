@@ -33,8 +33,8 @@ def test_stars_stand_where_two_are_told_apart():
     (shown,) = matrix.figures(analysis(VALUES, pairs=PAIRS))
     heat = shown.draw().data[0]
     assert [list(row) for row in heat.text] == [["", "90*", "25"], ["10*", "", "50"], ["75", "50", ""]]
-    assert "1 of 3 pairs" in shown.caption
-    assert "Effects below P = 0.90 cannot be seen with so many seeds" in shown.caption
+    assert "1 of 3 pairs" in shown.text
+    assert "Effects below P = 0.90 cannot be seen with so many seeds" in shown.text
     assert shown.table.rows[0] == ("tpe", "random", 3, 0.9, 0.005, 0.01, "tpe is better")
     assert [row[6] for row in shown.table.rows[1:]] == ["no", "no"]
 
@@ -43,7 +43,7 @@ def test_without_a_test_the_caption_says_why_and_no_star_is_drawn():
     pairs = [pair("tpe", "random", 1.0, adjusted=math.nan)]
     values = {"moons": dict.fromkeys(("tpe", "random"), (0.9, 0.8))}
     (shown,) = matrix.figures(analysis(values, pairs=pairs, why_not="a test takes at least 5 seeds, and there are 2"))
-    assert "No test is made: a test takes at least 5 seeds, and there are 2; all of it may be chance." in shown.caption
+    assert "No test is made: a test takes at least 5 seeds, and there are 2; all of it may be chance." in shown.text
     assert shown.table.rows[0][4:6] == (None, None)
     assert "*" not in str(shown.draw().data[0].text)
 
@@ -53,8 +53,8 @@ def test_a_single_searcher_has_no_matrix_and_tasks_have_one_together():
     across = over_tasks({label: i + 1.0 for i, label in enumerate(LABELS)}, pairs=PAIRS)
     found = matrix.figures(analysis({"a": VALUES["moons"], "b": VALUES["moons"]}, pairs=PAIRS, across=across))
     assert [figure.key for figure in found] == ["matrix-1", "matrix-2", "matrix-all"]
-    assert "share of tasks" in found[2].caption
-    assert "too few tasks for these tests to see any difference" in found[2].caption
+    assert "share of tasks" in found[2].text
+    assert "too few tasks for these tests to see any difference" in found[2].text
 
 
 def test_crowded_cells_have_stars_only():
@@ -99,6 +99,15 @@ def test_of_many_targets_the_hardest_the_middle_and_the_easiest_are_shown():
     assert chosen(analysis(values, targets=alike).tasks["moons"]) == ["s0"]
     nothing = {"s0": {"s0": target(math.nan, math.inf)}}
     assert targets.figures(analysis({"moons": {"s0": (math.nan,)}}, targets=nothing)) == []
+
+
+def test_a_table_that_is_cut_and_grey_searchers_are_said_so():
+    labels = [f"s{i}" for i in range(70)]
+    many = {whose: {label: target(float(i), 10.0) for label in labels} for i, whose in enumerate(labels)}
+    (shown,) = targets.figures(analysis({"moons": dict.fromkeys(labels, (0.9,))}, targets=many))
+    assert len(shown.table.rows) == 200
+    assert "The table has the first 200 of 210 rows." in shown.caption
+    assert "the others grey" in shown.reading
 
 
 # -- ranks
@@ -152,6 +161,6 @@ def test_bars_join_the_groups_at_their_ranks():
 def test_with_few_tasks_there_are_ranks_and_no_bars():
     (shown,) = ranks.figures(across_nine("a test takes at least 9 tasks, and there are 2", ()))
     assert len(shown.draw().data) == 3
-    assert "No test is made: a test takes at least 9 tasks, and there are 2." in shown.caption
-    assert "Friedman" not in shown.caption
+    assert "No test is made: a test takes at least 9 tasks, and there are 2." in shown.text
+    assert "Friedman" not in shown.text
     assert ranks.figures(analysis(VALUES)) == []

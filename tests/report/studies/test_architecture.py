@@ -43,7 +43,7 @@ def study(tmp_path):
 
 def test_the_best_trial_of_a_study_is_drawn(study):
     shown = figure(StudyData(study))
-    assert f"trial {study.best.number} " in shown.caption
+    assert f"trial {study.best.number} " in shown.text
     assert [row[1] for row in shown.table.rows] == [None, 16, 16, 16, None]
     boxes = shown.draw().data[0]
     assert list(boxes.x) == [1.0] * 5

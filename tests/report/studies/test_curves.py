@@ -45,7 +45,7 @@ def test_the_best_thirty_are_kept_and_the_others_thinned_evenly_by_rank(given):
     assert numbers[-1] == 999
     gaps = [second - first for first, second in itertools.pairwise(numbers[29:])]
     assert set(gaps) == {3, 4}
-    assert "300 of 1,000 trials are drawn" in figure.caption
+    assert "300 of 1,000 trials are drawn" in figure.text
 
 
 def test_long_curves_keep_their_ends(given):
@@ -55,7 +55,7 @@ def test_long_curves_keep_their_ends(given):
     assert sum(len(line.epochs) for line in found.lines) <= 12_000
     assert {(line.epochs[0], line.epochs[-1]) for line in found.lines} == {(1, 1_000)}
     figure = curves.figure(given(SPACE, trials, epochs=1_000))
-    assert "every so many epochs" in figure.caption
+    assert "every so many epochs" in figure.text
     assert figure.table.rows[0][2:] == pytest.approx(
         [0.89 * int(head.split()[-1]) / 1_000 for head in figure.table.head[2:]]
     )
@@ -80,7 +80,7 @@ def test_rungs_of_halving_are_vertical_lines(tmp_path):
     assert curves.curves(StudyData(study)).rungs == [1, 3]
     assert curves.curves(StudyData(study)).lines[0].number == study.best.number
     assert [(shape.x0, shape.x1) for shape in figure.draw().layout.shapes] == [(1, 1), (3, 3)]
-    assert "(epochs 1, 3)" in figure.caption
+    assert "(epochs 1, 3)" in figure.text
 
 
 def test_without_two_points_there_is_nothing_to_show(given):

@@ -47,14 +47,14 @@ def test_figures_are_the_same_every_time(hostile, given, key):
     again = type(data)(data.study)
     first, second = study_figure(key, data), study_figure(key, again)
     assert first.table == second.table
-    assert first.caption == second.caption
+    assert first.text == second.text
     assert first.draw().to_json() == second.draw().to_json()
 
 
 def test_captions_and_tables_are_plain_data(thousands, key):
     figure = study_figure(key, thousands)
     assert figure.key == key
-    assert figure.caption.endswith((".", ")"))
+    assert figure.text.endswith((".", ")"))
     json.dumps(figure.table.rows)
     assert {len(row) for row in figure.table.rows} == {len(figure.table.head)}
 

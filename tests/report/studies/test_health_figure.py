@@ -23,7 +23,7 @@ def test_bars_are_the_shares_of_the_trials_that_tell():
     assert shown.table.rows == (("overfit, by accuracy", 3, 4, 0.75), ("diverged", 1, 5, 0.2))
     bars = shown.draw().data[0]
     assert (list(bars.x), list(bars.text)) == ([0.75, 0.2], ["3 of 4", "1 of 5"])
-    assert "3 of 4 trials overfit" in shown.caption
+    assert "3 of 4 trials overfit" in shown.text
     assert [name for name, _ in shares(summarize(trials, "maximize"))] == ["overfit, by accuracy", "diverged"]
 
 
@@ -38,4 +38,4 @@ def test_a_study_that_tells_nothing_has_no_figure():
 
 
 def test_health_without_faults_says_so():
-    assert "Nothing stands out" in figure(data([trial(0, train_accuracy=0.5, gap=0.0)])).caption
+    assert "Nothing stands out" in figure(data([trial(0, train_accuracy=0.5, gap=0.0)])).text

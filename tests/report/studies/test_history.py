@@ -66,7 +66,7 @@ def test_thousands_are_thinned_but_never_the_line(given):
     assert len(dots.x) == 2_000
     assert dots.x[0] == 0
     assert dots.x[-1] == 4_999
-    assert "at most 2,000 are drawn" in figure.caption
+    assert "at most 2,000 are drawn" in figure.text
     steps, best = [], -math.inf
     for i in range(5_000):
         if math.sin(i) + i / 5_000 > best:
@@ -80,7 +80,7 @@ def test_one_diverged_training_does_not_press_the_others_onto_a_line(given):
     data = given(SPACE, [({"x": 0.5}, value) for value in [1.0, 2.0, 3.0, 4.0, 1e300]], "minimize")
     figure = history.figure(data)
     assert figure.draw().layout.yaxis.range == pytest.approx((1 - 0.24, 7 + 0.24))
-    assert "1 value far worse than the others lies outside" in figure.caption
+    assert "1 value far worse than the others lies outside" in figure.text
 
 
 def test_without_a_value_there_is_nothing_to_show(given):

@@ -79,7 +79,7 @@ def test_thousands_of_options_are_left_out_and_named(given):
     space = {"x": Float(0, 1), "many": Choice(list(range(2_000)))}
     figure = importance.figure(drawn(given, 30, lambda p: p["x"], space))
     assert [row[0] for row in figure.table.rows] == ["x"]
-    assert "Left out: many" in figure.caption
+    assert "Left out: many" in figure.text
 
 
 def test_bars_are_the_shares_from_the_top(given):

@@ -48,7 +48,7 @@ def test_the_best_are_kept_and_the_others_thinned_by_rank(given):
     assert len(numbers) == 300
     assert numbers[:30] == list(range(30))
     assert numbers[-1] == 999
-    assert "300 of 1,000 lines are drawn" in parallel.figure(data).caption
+    assert "300 of 1,000 lines are drawn" in parallel.figure(data).text
 
 
 def test_every_line_is_drawn_once_in_the_group_of_its_rank(given):
@@ -66,7 +66,7 @@ def test_every_line_is_drawn_once_in_the_group_of_its_rank(given):
 def test_a_value_far_worse_stands_at_the_end_of_its_row(given):
     data = given({"x": Float(0, 1)}, [({"x": 0.5}, value) for value in [1.0, 2.0, 3.0, 4.0, 1e300]], "minimize")
     assert parallel.lines(data).places[:, -1] == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 1])  # of 1 to 7
-    assert "(1)" in parallel.figure(data).caption
+    assert "(1)" in parallel.figure(data).text
 
 
 def test_equal_values_stand_at_the_beginning(given):

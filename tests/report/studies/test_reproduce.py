@@ -90,7 +90,7 @@ def test_a_table_is_called_by_its_name_alone(tmp_path):
     study = open_study(plan, folder / "s.db")
     run_study(study, plan.objective, trials=1, timeout=None, progress=False)
     shown = figure(StudyData(study))
-    told = shown.caption + repr(shown.table)
+    told = shown.text + repr(shown.table)
     assert 'data = "table.csv"' in study_file(study)
     for secret in ("secret-folder", str(tmp_path), platform.node() or "no name", f"/{getpass.getuser()}/", "s.db"):
         assert secret not in told
@@ -105,7 +105,7 @@ def test_what_only_a_program_can_make_is_said_so(tmp_path):
     study = hpo.create_study(space, "random", direction="maximize", store=tmp_path / "s.db")
     shown = figure(StudyData(study))
     assert study_file(study) is None
-    assert "made by a program" in shown.caption
+    assert "made by a program" in shown.text
     assert "command" not in dict(shown.table.rows)
     assert "döner" in dict(shown.table.rows)["space"]
 
@@ -126,7 +126,7 @@ def test_limits_are_in_the_command_and_enqueued_trials_in_the_words(tmp_path):
     object.__setattr__(study.spec, "objective", {"function": "module:f"})
     shown = figure(StudyData(study))
     assert dict(shown.table.rows)["command"] == "hpo run mine-rm--rf.toml --store again.db --trial-timeout 60"
-    assert "enqueued came first (1)" in shown.caption
+    assert "enqueued came first (1)" in shown.text
 
 
 def test_files_lose_their_folders_wherever_they_stand():

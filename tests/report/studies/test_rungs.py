@@ -96,7 +96,7 @@ def test_a_line_goes_through_the_rungs_of_a_trial(halved):
     last = max(paths.items(), key=lambda item: (len(item[1]), -item[0]))[1]
     assert list(drawn.data[-1].y[:3]) == [value for _, value in last]
     assert np.allclose(np.diff(list(drawn.data[-1].x[:3])), 1)
-    assert "1 from 1 to 3 epochs" in shown.caption
+    assert "1 from 1 to 3 epochs" in shown.text
 
 
 def test_a_study_without_rungs_has_no_ledger(tmp_path):

@@ -65,7 +65,7 @@ def test_twelve_of_many_hyperparameters_are_shown_the_most_important_first(given
     shown = slices.panels(data)
     assert [panel.name for panel in shown] == data.by_importance[:12]
     assert shown[0].name == "x17"
-    assert "Shown are 12 of 20" in slices.figure(data).caption
+    assert "Shown are 12 of 20" in slices.figure(data).text
 
 
 def test_thousands_of_dots_are_thinned_by_rank(given):
@@ -74,7 +74,7 @@ def test_thousands_of_dots_are_thinned_by_rank(given):
     assert len(panel.numbers) == 666
     assert panel.numbers[:50].tolist() == list(range(50))
     assert panel.numbers[-1] == 2_999
-    assert "At most 666 dots" in slices.figure(data).caption
+    assert "At most 666 dots" in slices.figure(data).text
 
 
 def test_the_table_has_values_and_texts(given):

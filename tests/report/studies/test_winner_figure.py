@@ -56,8 +56,8 @@ def test_the_table_has_every_candidate_and_the_caption_the_words_of_the_winner(s
     assert won[2] == pytest.approx(0.86)
     assert out[2:4] == (None, None)
     assert out[6] == 1
-    assert all(sentence in shown.caption for sentence in winner.sentences)
-    assert "value 0.85 (95 % interval of the first: 0.7 to 0.95)" in shown.caption
+    assert all(sentence in shown.text for sentence in winner.sentences)
+    assert "value 0.85 (95 % interval of the first: 0.7 to 0.95)" in shown.text
 
 
 def test_every_fresh_value_is_drawn_in_its_row_and_the_test_score_beside_the_winner(study):
@@ -77,7 +77,7 @@ def test_every_fresh_value_is_drawn_in_its_row_and_the_test_score_beside_the_win
 def test_without_a_winner_the_best_trial_is_told(study):
     shown = figure(StudyData(study))
     assert shown.draw is None
-    assert f"Trial {study.best.number} has the best value" in shown.caption
+    assert f"Trial {study.best.number} has the best value" in shown.text
     assert shown.table.rows[0] == ("value", study.best.value)
     assert dict(shown.table.rows[1:]).keys() == study.best.params.keys()
 
