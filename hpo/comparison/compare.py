@@ -85,8 +85,9 @@ def compare(
         HpoError: of the kind that says what is wrong, before the first trial: searchers that cannot run a task are
             named all at once.
         ConflictError: the name belongs to a comparison with another budget, or with another definition of a task or
-            a searcher; the differences are listed.
+            a searcher, the differences are listed; or a function's code has changed since, and is to run again.
         LockedError: another process runs the comparison.
+        SearcherError: a searcher fails; names its run. What was trained is saved.
         KeyboardInterrupt: after Ctrl-C, with everything saved; SystemExit(143) after SIGTERM.
     """
     told = {"data": data, "target": target, "task": task, "metric": metric}

@@ -140,7 +140,7 @@ class ComparisonPlan:
         """The inverse of `spec_json` and `plan_json`."""
         tasks = {name: TaskPlan(name, definition) for name, definition in plan["tasks"].items()}
         searchers = {label: Labelled(one["name"], one["settings"]) for label, one in plan["searchers"].items()}
-        return cls(spec["seed"], spec["resplit"], tasks, searchers, plan["seeds"])
+        return cls(seed=spec["seed"], resplit=spec["resplit"], tasks=tasks, searchers=searchers, seeds=plan["seeds"])
 
     def spec_json(self) -> dict[str, Any]:
         """What never changes."""

@@ -85,15 +85,17 @@ class Reader:
         """
         latest = "WHERE id NOT IN (SELECT study FROM comparison_runs) ORDER BY id DESC LIMIT 1"
         where, parameters = ("WHERE name = ?", (name,)) if name is not None else (latest, ())
+        compared = False
         try:
             rows = self.db.query(f"SELECT * FROM studies {where}", parameters)  # noqa: S608  (two fixed texts)
+            compared = not rows and bool(self.db.query("SELECT 1 FROM comparisons WHERE name = ?", (name,)))
         except UnicodeEncodeError:  # half a surrogate pair: no name that could be stored
             rows = []
         if rows:
             return _study(rows[0])
         if name is None:
             raise NotFoundError(f"store {self.path} has no study yet: `hpo run` makes one")
-        if self.db.query("SELECT 1 FROM comparisons WHERE name = ?", (name,)):
+        if compared:
             raise NotFoundError(
                 f"no study {name!r} in store {self.path}, it is a comparison: `hpo report` shows it, "
                 "`hpo compare --name` goes on, `hpo ls --all` lists its studies"

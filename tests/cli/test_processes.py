@@ -148,6 +148,7 @@ import hpo.registry
 points = {group: hpo.registry.entries(group) for group in ("searchers", "objectives")}
 hpo.registry.entries = points.get  # another user may not read where this one installed them
 import hpo.api, hpo.cli, hpo.cli.run, hpo.cli.ls, hpo.cli.results, hpo.study_file, searchers.random
+import hpo.store.comparisons
 import rich.console, rich.table, rich.text, rich.box
 if os.geteuid() == 0:
     os.setgid(65534)
