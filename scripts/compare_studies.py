@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from hpo import load_comparison
 from hpo.comparison.analysis import Analysis, TaskAnalysis
@@ -75,6 +76,7 @@ def page(analysis: Analysis, command: str) -> Iterator[str]:
         ["study", *results.searchers], [_scores(one, results.searchers) for one in analysis.tasks.values()]
     )
     yield ""
+    yield from _on_test_data(analysis)
     yield "## Where each searcher loses"
     yield ""
     yield (
@@ -104,6 +106,25 @@ def _scores(one: TaskAnalysis, searchers: Sequence[str]) -> list[str]:
         text = f"**{text}**" if one.task.sign * medians[label] == best else text
         cells.append(text + (f" ({_median(quantile(one.task, one.test[label], 0.5))})" if one.test else ""))
     return [f"{one.task.name} ({one.task.metric} {'↑' if one.task.sign > 0 else '↓'})", *cells]
+
+
+def _on_test_data(analysis: Analysis) -> Iterator[str]:
+    """How the searchers rank by data that they did not choose by."""
+    tested = [one for one in analysis.tasks.values() if one.test]
+    searchers, across = analysis.results.searchers, analysis.across
+    if not tested or across is None:
+        return
+    medians = [[one.task.sign * quantile(one.task, one.test[label], 0.5) for label in searchers] for one in tested]
+    ranks = np.mean(stats.rankdata(-np.array(medians), axis=1, nan_policy="omit"), axis=0)
+    yield (
+        "The more trials a searcher chooses among, the more its best validation value is luck, and halving chooses "
+        "among most. Mean ranks over studies by median test score, no test made: "
+        + ", ".join(f"{searchers[i]} {ranks[i]:.1f}" for i in np.argsort(ranks, kind="stable"))
+        + " (by validation value: "
+        + ", ".join(f"{label} {rank:.1f}" for label, rank in sorted(across.ranks.items(), key=lambda item: item[1]))
+        + ")."
+    )
+    yield ""
 
 
 def _median(value: float) -> str:

@@ -235,7 +235,7 @@ def _failed_trials(results: Results) -> list[str]:
 
 
 def _p(p: float) -> str:
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.1g}"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
 def _order(one: TaskAnalysis) -> list[str]:

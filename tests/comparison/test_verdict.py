@@ -99,7 +99,7 @@ def test_with_nine_tasks_claims_are_those_over_tasks_alone(tasks, claimed):
 
 def test_over_nine_tasks_a_winner_of_all_of_them_is_named():
     analysis = analyse(random_results("nine", tasks=9, searchers=2, seeds=5, gain=5))
-    assert analysis.sentences[0] == "s0 beats s1 over 9 tasks (P = 1.00, adjusted p = 0.005)."
+    assert analysis.sentences[0] == "s0 beats s1 over 9 tasks (P = 1.00, adjusted p = 0.0049)."
 
 
 def test_too_few_tasks_for_so_many_tests_are_said_to_show_nothing():
@@ -151,7 +151,7 @@ def test_five_seeds_cannot_show_anything_and_the_verdict_says_how_many_could():
     assert (
         analyse(finals([task()], six))
         .sentences[0]
-        .startswith("a beats b on moons (P = 1.00, adjusted p = 0.04, 6 seeds)")
+        .startswith("a beats b on moons (P = 1.00, adjusted p = 0.039, 6 seeds)")
     )
 
 
