@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hpo.comparison.results import Results
     from hpo.study_file import Question
 
-SHOWN = ("final", "target", "matrix", "ranks", "seconds")  # figures whose tables are printed; a report has all
+SHOWN = ("ranks", "final", "target", "matrix", "seconds")  # figures whose tables are printed; a report has all
 _LEFT = ("task", "by_spent", "by_trials", "by_share")  # bands are for drawings
 
 

@@ -11,7 +11,7 @@ from hpo.report.figure import Figure
 if TYPE_CHECKING:
     from hpo.comparison.analysis import Analysis
 
-KEYS: Final = ("anytime", "final", "matrix", "target", "ranks", "seconds", "runs")
+KEYS: Final = ("ranks", "anytime", "final", "matrix", "target", "seconds", "runs")
 
 
 def comparison_figure(key: str, analysis: Analysis) -> list[Figure]:

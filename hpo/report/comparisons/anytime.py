@@ -22,8 +22,11 @@ _NAME: Final = 22  # characters of a searcher in the legend
 
 
 def figures(analysis: Analysis) -> list[Figure]:
-    """A figure a task over units spent, one over trials begun where that is not the same, one over all tasks."""
+    """One over all tasks; of each task one over units spent, and over trials begun where that is not the same."""
     found = []
+    if analysis.across is not None:
+        bands, title = analysis.across.by_share, "Regret over all tasks together"
+        found.append(_figure(analysis, "anytime-all", title, bands, "share of the budget"))
     for place, task in enumerate(analysis.tasks.values(), start=1):
         name, unit = printable(task.task.name), printable(task.task.unit)
         title, key = f"Regret on {name}", f"anytime-{place}"
@@ -32,9 +35,6 @@ def figures(analysis: Analysis) -> list[Figure]:
         if not same:
             trials = task.by_trials
             found.append(_figure(analysis, f"{key}-trials", f"{title} over trials begun", trials, "trials begun"))
-    if analysis.across is not None:
-        bands, title = analysis.across.by_share, "Regret over all tasks together"
-        found.append(_figure(analysis, "anytime-all", title, bands, "share of the budget"))
     return found
 
 
