@@ -83,6 +83,7 @@ def _task(store: Reader, task: TaskPlan, reference: RunRow) -> Task:
         task.trials * task.trial_epochs,
         task.trial_epochs,
         tuple(value for value in values if value is not None and math.isfinite(value)),
+        reference.name,
     )
 
 
