@@ -113,6 +113,7 @@ def _task(store: Reader, task: TaskPlan, reference: RunRow) -> Task:
         budget=task.budget,
         trial_epochs=task.trial_epochs,
         reference=tuple(value for value in values if value is not None and math.isfinite(value)),
+        reference_study=reference.name,
     )
 
 

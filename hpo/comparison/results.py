@@ -21,6 +21,7 @@ class Task:
         trial_epochs: units that a full training takes.
         reference: finite values of the reference random trials, trained outside every budget, in their order; may be
             empty if all of them failed.
+        reference_study: name of their study, in which objective and space are as all searchers were given them.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Task:
     budget: int
     trial_epochs: int
     reference: tuple[float, ...]
+    reference_study: str = ""
 
     @property
     def sign(self) -> float:

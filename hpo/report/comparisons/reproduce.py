@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpo.comparison.labels import labelled
-from hpo.comparison.results import Results
+from hpo.comparison.results import Results, Task
 from hpo.errors import HpoError
 from hpo.report.figure import Figure, Table
 from hpo.report.folders import clean_settings
@@ -22,7 +22,7 @@ def figure(results: Results, load: Callable[[str], StoredStudy]) -> Figure:
 
     Args:
         results: of the comparison.
-        load: a run's study by name; those of the first seed say what was compared.
+        load: a study by name; those of the reference trials and of the first seed say what was compared.
     """
     first = {
         (task.name, label): load(results.runs[task.name, label, results.seeds[0]].study)
@@ -30,8 +30,9 @@ def figure(results: Results, load: Callable[[str], StoredStudy]) -> Figure:
         for label in results.searchers
     }
     specs = {key: study.spec for key, study in first.items()}
+    bases = {task.name: load(task.reference_study).spec for task in results.tasks}
     texts = [searcher_text(label, specs[results.tasks[0].name, label]) for label in results.searchers]
-    files = {task.name: _file(results, task.name, specs) for task in results.tasks}
+    files = {task.name: _file(results, task, bases[task.name], specs) for task in results.tasks}
     rows: list[tuple[Any, ...]] = []
     if None in texts or None in files.values():
         caption = (
@@ -39,7 +40,7 @@ def figure(results: Results, load: Callable[[str], StoredStudy]) -> Figure:
             "program with what stands here."
         )
         for task in results.tasks:
-            spec = specs[task.name, results.searchers[0]]
+            spec = bases[task.name]
             rows.append((f"objective of {task.name}", json_text(clean_settings(spec.objective))))
             rows.append((f"space of {task.name}", "\n".join(map(json_text, spec.space.to_json()))))
     else:
@@ -51,7 +52,7 @@ def figure(results: Results, load: Callable[[str], StoredStudy]) -> Figure:
             caption += " Some searchers had other labels than the command gives them."
         rows.append(("command", command(results, [str(text) for text in texts])))
         rows += [(file_name(name), text) for name, text in files.items()]
-    rows += _facts(results, specs)
+    rows += _facts(results, specs, bases)
     environment = next(iter(first.values())).environment
     table = Table(("what", "value"), (*rows, *versions(environment)))
     return Figure("reproduce", "How to make this comparison again", caption, table)
@@ -78,17 +79,16 @@ def searcher_text(label: str, spec: StudySpec) -> str | None:
     return None
 
 
-def _file(results: Results, task: str, specs: Mapping[tuple[str, str], StudySpec]) -> str | None:
-    """The task's study file; a searcher whose space is not the first common one overrides it."""
-    of = {label: specs[task, label] for label in results.searchers}
-    common = [label for label in of if f"space of {label} on {task}" not in results.facts]
-    base = of[(common or list(of))[0]]
-    spaces = {spec.searcher: spec.space for spec in of.values() if spec.space.to_json() != base.space.to_json()}
-    budget = next(one.budget for one in results.tasks if one.name == task)
-    return question_file(base, {"trials": budget // base.trial_epochs}, spaces)
+def _file(results: Results, task: Task, base: StudySpec, specs: Mapping[tuple[str, str], StudySpec]) -> str | None:
+    """The task's study file, in which searchers with a space of their own override it."""
+    of = [specs[task.name, label] for label in results.searchers]
+    spaces = {spec.searcher: spec.space for spec in of if spec.space.to_json() != base.space.to_json()}
+    return question_file(base, {"trials": task.budget // task.trial_epochs}, spaces)
 
 
-def _facts(results: Results, specs: Mapping[tuple[str, str], StudySpec]) -> list[tuple[Any, ...]]:
+def _facts(
+    results: Results, specs: Mapping[tuple[str, str], StudySpec], bases: Mapping[str, StudySpec]
+) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for label in results.searchers:
         spec = specs[results.tasks[0].name, label]
@@ -97,7 +97,7 @@ def _facts(results: Results, specs: Mapping[tuple[str, str], StudySpec]) -> list
     rows += [("seeds", len(results.seeds)), ("first seed", results.seeds[0])]
     rows.append(("data", "a split for each seed" if results.resplit else "one split for all seeds"))
     for task in results.tasks:
-        spec = specs[task.name, results.searchers[0]]
+        spec = bases[task.name]
         rows.append((f"budget of a run on {task.name}", f"{task.budget} {task.unit}"))
         rows.append((f"value on {task.name}", f"{task.metric}, {task.direction}d"))
         if spec.epochs is not None:

@@ -82,7 +82,7 @@ def test_the_picture_over_trials_is_left_out_where_it_is_the_same():
     values = {"a": VALUES["moons"], "b": VALUES["moons"]}
     found = anytime.figures(analysis(values, budget=10, across=over_tasks({"tpe": 1.0, "random": 2.0})))
     assert [figure.key for figure in found] == ["anytime-all", "anytime-1", "anytime-2"]
-    assert list(found[2].draw().data[-1].x) == [0.5, 1]
+    assert list(found[0].draw().data[-1].x) == [0.5, 1]
 
 
 def test_of_many_searchers_the_best_have_colours():

