@@ -46,7 +46,7 @@ def _figure(analysis: Analysis, task: TaskAnalysis, place: int) -> Figure:
         caption += f" Runs without any success ({failed}) count as worse than all others."
         reading += " Runs without any success have no dot."
     reading += style.outside_text(_shown(task)[2]) + grey_text(analysis)
-    head = ["searcher", "runs", "failed", *SIDES]
+    head = ["searcher", "runs", "without success", *SIDES]
     head += [f"test, {side}" for side in SIDES[1:4]] if tested else []
     rows = tuple(_row(task, name, tested) for name in results.searchers)
     title = f"Final {metric} on {printable(task.task.name)}"
