@@ -30,8 +30,8 @@ _LEFT = ("task", "by_spent", "by_trials", "by_share")  # bands are for drawings
     metavar="A,B,...",
     help="What is compared, settings after colons: random,halving:eta=2 [default: random,tpe,halving].",
 )
-@click.option("--seeds", type=int, help="Every searcher runs with so many study seeds [default: 20].")
-@click.option("--trials", type=int, help="Budget of each run in full trainings [default: the study's, else 20].")
+@click.option("--seeds", type=int, help="Every searcher runs with so many study seeds [default: 12].")
+@click.option("--trials", type=int, help="Budget of each run in full trainings [default: the study's, else 25].")
 @click.option("--epochs", type=int, help="The most that one trial trains [default: the study's, else the objective's].")
 @click.option("--seed", type=int, help="The first study seed; the others follow it [default: 0].")
 @click.option("--resplit", is_flag=True, default=None, help="Every seed has a split of the data of its own.")

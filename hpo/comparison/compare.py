@@ -61,8 +61,8 @@ def compare(
             the objective's own.
         searchers: a list of texts such as "halving:eta=2", of Searcher classes and instances, and of dicts from labels
             to any of them. None: random, tpe and halving.
-        seeds: how many study seeds every searcher runs with; None: 20. Fewer than 5 give curves and no test.
-        trials: budget of each run in full trainings; None: 20.
+        seeds: how many study seeds every searcher runs with; None: 12. Fewer than 5 give curves and no test.
+        trials: budget of each run in full trainings; None: 25.
         epochs: the most that one trial trains, on tasks that train in epochs; None: the objective's default.
         direction: "maximize" or "minimize"; functions need it.
         seed: the first study seed, the others follow it; None: 0.

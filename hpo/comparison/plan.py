@@ -22,8 +22,8 @@ from hpo.text import command
 from hpo.values import canonical
 
 DEFAULT_SEARCHERS: Final = ("random", "tpe", "halving")
-DEFAULT_SEEDS: Final = 20
-DEFAULT_COMPARE_TRIALS: Final = 20  # where neither the user nor the study says
+DEFAULT_SEEDS: Final = 12
+DEFAULT_COMPARE_TRIALS: Final = 25  # where neither the user nor the study says
 REFERENCE_TRIALS: Final = 20  # random ones of each task: the scale of regret
 MAX_SEEDS: Final = 10_000
 MAX_NAME_PART: Final = 100  # characters of tasks in the name of a comparison

@@ -86,7 +86,7 @@ def test_studies_are_tasks_with_one_budget_and_each_searcher_has_its_space(hpo, 
     results = load_comparison("two").results
     assert [(task.name, task.budget, task.unit) for task in results.tasks] == [
         ("mine", 5, "trials"),
-        ("epochs", 60, "epochs"),
+        ("epochs", 75, "epochs"),
     ]
     assert results.runs["mine", "grid", 0].trials[-1] == 3  # of kind "a" alone
     assert results.runs["mine", "grid", 0].exhausted
