@@ -93,7 +93,7 @@ def run(
     finally:
         for driver in drivers:
             executor.cancel(driver.outstanding)
-        for store, group in _by_store(drivers):
+        for store, group in _by_store([driver for driver in drivers if driver.outstanding]):
             with store.together():
                 for driver in group:
                     driver.cancel()
