@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hpo.comparison import statistics
 from hpo.comparison.analysis import AcrossTasks, Pair, TaskAnalysis
-from hpo.comparison.results import Results
+from hpo.comparison.results import Results, Run
 from hpo.text import value_text
 
 _WORTH_SAYING = 1.1  # ratio of costs
@@ -194,31 +194,27 @@ def _scales(tasks: Mapping[str, TaskAnalysis], across: AcrossTasks | None) -> li
 
 
 def _exhausted(results: Results) -> list[str]:
-    out = []
-    for label in results.searchers:
-        runs = {task.name: results.of(task.name, label) for task in results.tasks}
-        where = [_name(name) for name, of in runs.items() if any(run.exhausted for run in of)]
-        if where:
-            count = sum(run.exhausted for of in runs.values() for run in of)
-            out.append(
-                f"{_name(label)} had nothing left to propose before its budget was spent, in {count} of "
-                f"{sum(map(len, runs.values()))} runs ({_list(where)})."
-            )
-    return out
+    return [
+        f"{_name(label)} had nothing left to propose before its budget was spent, in {count} runs ({where})."
+        for label, count, where in _runs_that(results, lambda run: run.exhausted)
+    ]
 
 
 def _failures(results: Results) -> list[str]:
-    out = []
+    return [
+        f"No trial succeeded in {count} runs of {_name(label)} ({where}), which count as worse than any other."
+        for label, count, where in _runs_that(results, lambda run: math.isnan(run.final))
+    ]
+
+
+def _runs_that(results: Results, holds: Callable[[Run], bool]) -> Iterator[tuple[str, str, str]]:
+    """Labels with runs of which something holds: label, `10 of 130`, the tasks where."""
     for label in results.searchers:
         runs = {task.name: results.of(task.name, label) for task in results.tasks}
-        where = [_name(name) for name, of in runs.items() if any(math.isnan(run.final) for run in of)]
-        if where:
-            count = sum(math.isnan(run.final) for of in runs.values() for run in of)
-            out.append(
-                f"No trial succeeded in {count} of {sum(map(len, runs.values()))} runs of {_name(label)} "
-                f"({_list(where)}), which count as worse than any other."
-            )
-    return out
+        counts = {name: sum(map(holds, of)) for name, of in runs.items()}
+        if any(counts.values()):
+            where = _list(_name(name) for name, count in counts.items() if count)
+            yield label, f"{sum(counts.values())} of {sum(map(len, runs.values()))}", where
 
 
 def _failed_trials(results: Results) -> list[str]:
