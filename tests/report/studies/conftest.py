@@ -4,6 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
+import drawn_text
 import pytest
 
 from hpo import Choice, Float, Int, Space
@@ -80,15 +81,4 @@ def hostile():
 @pytest.fixture(scope="session")
 def texts():
     """Every text in a plotly figure."""
-
-    def walk(found):
-        if isinstance(found, str):
-            yield found
-        elif isinstance(found, dict):
-            for item in found.values():
-                yield from walk(item)
-        elif isinstance(found, list):
-            for item in found:
-                yield from walk(item)
-
-    return lambda figure: list(walk(json.loads(figure.to_json())))
+    return lambda figure: list(drawn_text.texts(json.loads(figure.to_json())))
