@@ -8,7 +8,7 @@ same runs, searcher by searcher and seed by seed, each a study of its own throug
 train one after another in plain torch (`InProcessExecutor`). It has neither reference trials nor tests nor a verdict.
 
 NOTE: all of the other side would take half an hour or more: it runs the first seeds of every searcher only, and its
-wall clock is scaled to all seeds. Seeds differ in their trials, so the scaled time is right to some percent.
+wall clock is scaled to all seeds. Seeds differ in their trials: `--serial-seeds` takes more of them.
 
 Both sides give the same trials: the incumbents' values of the runs that both made are compared, and shown if they
 differ by more than rounding. Targets are for the full run on two idle cores; `--quick` only shows that everything
