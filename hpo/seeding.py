@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _MULTIPLIERS = (0x7FEB352D, 0x846CA68B - 2**32)  # of lowbias32: https://github.com/skeeto/hash-prospector
+_ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))  # of SplitMix64's output function: shift, multiplier
+_LAST_BITS = 31
 _OFFSET = 0xD1B54A32D192ED03  # _mix(0) is 0: without it, folding the counter 0 into the key 0 would give 0 again
 
 
@@ -80,16 +82,24 @@ def _mix(z: Tensor) -> Tensor:
 
 
 def _mix_(z: Tensor) -> Tensor:
-    """`_mix` in place, with one buffer: long draws are limited by memory traffic."""
+    """`_mix` in place, with one buffer: long draws are limited by memory traffic.
+
+    On the CPU in NumPy, which takes a third to two thirds of the time: its calls cost less, and it has unsigned words.
+    """
+    if z.device.type == "cpu":
+        import numpy as np
+
+        words = z.numpy().view(np.uint64)
+        scratch = np.empty_like(words)
+        for bits, multiplier in _ROUNDS:
+            words ^= np.right_shift(words, bits, out=scratch)
+            words *= multiplier
+        words ^= np.right_shift(words, _LAST_BITS, out=scratch)
+        return z
     buffer = z.new_empty(z.shape)
-    _xor_shift_(z, 30, buffer).mul_(_signed(0xBF58476D1CE4E5B9))
-    _xor_shift_(z, 27, buffer).mul_(_signed(0x94D049BB133111EB))
-    return _xor_shift_(z, 31, buffer)
-
-
-def _xor_shift_(z: Tensor, bits: int, buffer: Tensor) -> Tensor:
-    """Turn z into z ^ (z >> bits); the shift is logical, torch's own is arithmetic."""
-    return z.bitwise_xor_(_shift(z, bits, buffer))
+    for bits, multiplier in _ROUNDS:
+        z.bitwise_xor_(_shift(z, bits, buffer)).mul_(_signed(multiplier))
+    return z.bitwise_xor_(_shift(z, _LAST_BITS, buffer))
 
 
 def _shift(z: Tensor, bits: int, out: Tensor | None = None) -> Tensor:

@@ -28,7 +28,7 @@ from hpo.store.reader import Use
 from hpo.trial import Job, State
 
 WAVE: Final = 200  # studies that are under way at once: each holds a file open, its lock
-TESTED_AT_ONCE: Final = 64  # between two looks at whether the user wants to stop
+TESTED_AT_ONCE: Final = 128  # between two looks at whether the user wants to stop
 
 
 @dataclass

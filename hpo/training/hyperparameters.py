@@ -282,8 +282,11 @@ def complete(params: Mapping[str, Any], task: str = "classification") -> Setting
         own = (values[f"{name}_{layer}"] for layer in layers)
         return tuple(values[name] if value is None else value for value in own)
 
-    own = {field.name: values[field.name] for field in fields(Settings) if field.name in values}
+    own = {name: values[name] for name in _NAMES}
     return Settings(widths=per_layer("width"), activations=per_layer("activation"), **own)
+
+
+_NAMES: Final = tuple(field.name for field in fields(Settings) if field.name in KNOWN)  # asking takes long
 
 
 @functools.cache

@@ -5,6 +5,7 @@ every coefficient is a column (K, 1), so that each trial has its own. It works i
 trial's infinities stay its own.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -17,6 +18,8 @@ from hpo.training.hyperparameters import Settings
 Columns = Mapping[str, Tensor]
 
 _TINY: Final = 2.0**-100
+_REALS: Final = tuple(field.name for field in fields(Settings) if field.type is float)
+_reals: Final = operator.attrgetter(*_REALS)
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,8 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def setting_columns(settings: Sequence[Settings]) -> dict[str, Tensor]:
     """Every real setting of K trials, (K, 1) float64 each."""
-    names = [field.name for field in fields(Settings) if field.type is float]
-    return {
-        name: torch.tensor([[getattr(each, name)] for each in settings], dtype=torch.float64, device="cpu")
-        for name in names
-    }
+    table = torch.tensor([_reals(each) for each in settings], dtype=torch.float64, device="cpu")  # (K, names)
+    return dict(zip(_REALS, torch.split(table, 1, dim=1), strict=True))
 
 
 def step_columns(optimizer: Optimizer, s: Columns, t: Tensor) -> dict[str, Tensor]:

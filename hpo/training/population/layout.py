@@ -7,6 +7,7 @@ vanish by itself.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -118,6 +119,7 @@ class Layout:
         """The layer that gives the logits."""
         return Block(self.hidden(1).end, self.width, padded(self.n_outputs))
 
+    @functools.cache  # noqa: B019 (there are few layouts, and they are asked often)
     def hidden(self, layer: int) -> Block:
         """Hidden layer number `layer`, from 1."""
         if layer == 1:

@@ -7,15 +7,12 @@ that all end together. Which process trains a trial changes no result.
 
 from __future__ import annotations
 
-import math
 import pickle
 import queue
 import sys
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
@@ -24,9 +21,10 @@ from hpo.executors.base import Event, Executor
 from hpo.executors.ending import Evaluation
 from hpo.training.optimizers import unfused
 from hpo.training.population import machine
-from hpo.training.population.executor import GROUPS_AT_ONCE, PopulationExecutor
+from hpo.training.population.allotment import Allotment, Trainer, Work
+from hpo.training.population.executor import PopulationExecutor
 from hpo.training.population.helper import Helper, Setup
-from hpo.training.population.member import Shape, nbytes_of, shape_of
+from hpo.training.population.member import nbytes_of, shape_of
 from hpo.training.population.paused import memory_share
 from hpo.training.population.trials import TrainsMembers
 from hpo.trial import Job, Outcome, Progress, Reason, State
@@ -36,67 +34,8 @@ _SAMPLE_SECONDS: Final = 0.5  # of training tell how long the rest will take
 _LOOK_SECONDS: Final = 0.005  # between two looks at the helpers while this process trains, too
 _BASE_COST: Final = 12_000  # parameters of the trial whose epoch takes twice as long as that of a tiny one
 _COPIES: Final = 3  # of its data that a helper has: the message, the table, the prepared one
-_ROUNDING: Final = 1e-9
 _PATIENCE: Final = 5.0  # seconds for a helper to end by itself
 _TRIES: Final = 2  # helpers that may end while they train a trial
-
-
-@dataclass(eq=False)
-class Work:
-    """A job and what it takes.
-
-    Attributes:
-        job: what to train.
-        shape: trials of one shape train together.
-        chunk_share: of a chunk's memory.
-        epoch_cost: of one epoch, about in proportion to its time.
-        epoch: epoch reached.
-        tries: how often a helper ended while it trained it.
-    """
-
-    job: Job
-    shape: Shape
-    chunk_share: float
-    epoch_cost: float
-    epoch: int
-    tries: int = 0
-
-    @property
-    def left(self) -> float:
-        """Cost of what is left."""
-        return max(1, self.job.target - self.epoch) * self.epoch_cost
-
-
-@dataclass(eq=False)
-class Trainer:
-    """One that trains: this process or a helper.
-
-    Attributes:
-        engine: takes its jobs.
-        threads: how many it is meant to train on.
-        works: under way there, by study and evaluation.
-    """
-
-    engine: PopulationExecutor | Helper
-    threads: int
-    works: dict[tuple[int, int], Work] = field(default_factory=dict)
-
-    @property
-    def load(self) -> float:
-        """Cost of what is left for each thread."""
-        return sum(work.left for work in self.works.values()) / self.threads
-
-    def chunks(self) -> defaultdict[Shape, float]:
-        """How many chunks of each shape are under way, also parts of one."""
-        found: defaultdict[Shape, float] = defaultdict(float)
-        for work in self.works.values():
-            found[work.shape] += work.chunk_share
-        return found
-
-    def submit(self, works: Sequence[Work]) -> None:
-        """Begin with `works`."""
-        self.works |= {(work.job.study, work.job.evaluation): work for work in works}
-        self.engine.submit([work.job for work in works])
 
 
 class ParallelExecutor(Executor):
@@ -117,29 +56,31 @@ class ParallelExecutor(Executor):
         self._setup = Setup(objective, chunk_bytes, paused_bytes)
         self._start_seconds = start_seconds
         self._local = PopulationExecutor(
-            objective, cpu, threads=self._threads, chunk_bytes=chunk_bytes, paused_bytes=paused_bytes
+            objective,
+            cpu,
+            threads=self._threads,
+            chunk_bytes=chunk_bytes,
+            paused_bytes=paused_bytes,
         )
         self._here = Trainer(self._local, self._threads)
-        self._trainers = [self._here]
+        self._allotment = Allotment(self._here, chunk_bytes)
         self._helpers: list[Helper] = []  # those that are starting, too
         self._may_start = self._threads > 1 and bool(sys.executable)
         self._inbox: queue.SimpleQueue[tuple[Helper, Any]] = queue.SimpleQueue()
-        self._pending: dict[Shape, list[Work]] = {}  # the shape that has waited longest first
         self._homes: dict[tuple[int, int], Trainer] = {}  # who has a paused trial, by study and number
-        self._changed = False  # whether something may have to be handed out
         self._began: float | None = None
-        self._done = 0.0  # cost of what was trained
+        self._done = 0  # cost of what was trained
 
     @property
     def busy(self) -> bool:
         """See `Executor.busy`."""
-        return bool(self._pending or self._local.busy or any(trainer.works for trainer in self._trainers))
+        return bool(len(self._allotment) or self._local.busy or self._training)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """See `Executor.submit`."""
         if self._began is None:
             self._began = time.monotonic()
-        self._changed = True
+        waiting = []
         for job in jobs:
             work = self._work(job)
             if work is None:
@@ -147,9 +88,10 @@ class ParallelExecutor(Executor):
                 continue
             home = self._homes.pop((job.study, job.number), None)
             if home is not None:
-                home.submit([work])
+                home.take([work])
             else:
-                self._pending.setdefault(work.shape, []).append(work)
+                waiting.append(work)
+        self._allotment.add(waiting)
 
     def wait(self, timeout: float) -> list[Event]:
         """See `Executor.wait`; returns as soon as an evaluation has ended."""
@@ -162,7 +104,7 @@ class ParallelExecutor(Executor):
             if self._local.busy:
                 events += self._note(self._here, self._local.wait(min(left, _LOOK_SECONDS) if self._helpers else left))
                 events += self._hear(0.0)
-            elif any(trainer.works for trainer in self._trainers):
+            elif self._training:
                 events += self._hear(left)
             else:
                 break
@@ -173,12 +115,9 @@ class ParallelExecutor(Executor):
 
     def cancel(self, jobs: Iterable[Job]) -> None:
         """See `Executor.cancel`."""
-        jobs, self._changed = list(jobs), True
-        dropped = {(job.study, job.evaluation) for job in jobs}
-        for shape, works in list(self._pending.items()):
-            self._set_pending(shape, [w for w in works if (w.job.study, w.job.evaluation) not in dropped])
-        for trainer in self._trainers:
-            trainer.works = {key: work for key, work in trainer.works.items() if key not in dropped}
+        jobs = list(jobs)
+        self._allotment.withdraw({(job.study, job.evaluation) for job in jobs})
+        for trainer in self._allotment.trainers:
             trainer.engine.cancel(jobs)
 
     def release(self, study: int, keep: Callable[[int], bool]) -> None:
@@ -212,67 +151,19 @@ class ParallelExecutor(Executor):
         settings, data = members[0].settings, members[0].data
         if unfused(settings):
             return None
-        share = min(1.0, len(members) * nbytes_of(settings, data) / self._setup.chunk_bytes)
+        nbytes = min(self._setup.chunk_bytes, len(members) * nbytes_of(settings, data))
         cost = len(members) * (_BASE_COST + members[0].layout.size(len(settings.widths)))
-        return Work(job, shape_of(settings, data), share, cost, job.start)
+        return Work(job, shape_of(settings, data), nbytes, cost, job.start)
 
-    def _set_pending(self, shape: Shape, works: list[Work]) -> None:
-        if works:
-            self._pending[shape] = works
-        else:
-            del self._pending[shape]
-
-    # -- handing out
+    @property
+    def _training(self) -> bool:
+        """Whether anything was handed out."""
+        return any(trainer.works for trainer in self._allotment.trainers)
 
     def _hand_out(self) -> None:
-        """Give everyone work, but no more chunks than the engine has under way at once.
-
-        Except that a study of which nothing is under way does not wait for others.
-        """
-        if self._changed and self._pending:
-            self._changed = False
-            share = self._left() / sum(trainer.threads for trainer in self._trainers)
-            going = {study for trainer in self._trainers for study, _ in trainer.works}
-            for shape, works in list(self._pending.items()):
-                first = {work.job.study: work for work in reversed(works) if work.job.study not in going}.values()
-                if first:
-                    self._pending[shape] = [*first, *(work for work in works if work not in first)]
-                    idlest = min(self._trainers, key=lambda trainer: trainer.load)
-                    self._give(idlest, [shape], share, at_least=len(first))
-                    going |= {work.job.study for work in first}
-            while any(
-                self._give(trainer, list(self._pending), share, at_least=0 if trainer.works else 1)
-                for trainer in sorted(self._trainers, key=lambda trainer: trainer.load)
-            ):
-                pass
+        self._allotment.hand_out()
         # a thread takes the core of a helper that has nothing to do
-        self._local.threads = self._threads - sum(bool(trainer.works) for trainer in self._trainers[1:])
-
-    def _give(self, trainer: Trainer, shapes: Sequence[Shape], share: float, at_least: int) -> bool:
-        """Hand out trials of the first of `shapes` that `trainer` may take; whether there was one.
-
-        It may take what fits into its chunks and into `share`, of each thread in everything that is left.
-        """
-        chunks, room = trainer.chunks(), (share - trainer.load) * trainer.threads
-        begun = {shape: math.ceil(count) for shape, count in chunks.items()}
-        for shape in shapes:
-            pending, left, count = self._pending[shape], room, 0
-            free = GROUPS_AT_ONCE * trainer.threads - sum(begun.values()) + begun.get(shape, 0) - chunks[shape]
-            for work in pending:
-                left, free = left - work.left, free - work.chunk_share
-                if count >= at_least and (left < -_ROUNDING * share or free < -_ROUNDING):
-                    break
-                count += 1
-            if count:
-                self._set_pending(shape, pending[count:])
-                trainer.submit(pending[:count])
-                return True
-        return False
-
-    def _left(self) -> float:
-        """Cost of everything that is left."""
-        pending = sum(work.left for works in self._pending.values() for work in works)
-        return pending + sum(trainer.load * trainer.threads for trainer in self._trainers)
+        self._local.threads = self._threads - sum(bool(trainer.works) for trainer in self._allotment.trainers[1:])
 
     # -- what comes back
 
@@ -283,11 +174,9 @@ class ParallelExecutor(Executor):
             if work is None:
                 continue  # trains alone
             reached = event.epoch if isinstance(event, Progress) else job.target
-            self._done += max(0, reached - work.epoch) * work.epoch_cost
-            work.epoch = reached
+            self._done += trainer.advance(work, reached)
             if isinstance(event, Outcome):
-                self._changed = True
-                del trainer.works[job.study, job.evaluation]
+                self._allotment.ended(trainer, work.key)
                 if event.state == State.DONE and job.target < job.epochs:
                     self._homes[job.study, job.number] = trainer
         return events
@@ -309,10 +198,9 @@ class ParallelExecutor(Executor):
         was_ready, events = helper.ready, helper.events(message)
         if not was_ready:
             self._here.threads -= 1
-            self._trainers.append(Trainer(helper, 1))
-            self._changed = True
+            self._allotment.join(Trainer(helper, 1))
             return events
-        [trainer] = [trainer for trainer in self._trainers if trainer.engine is helper]
+        [trainer] = [trainer for trainer in self._allotment.trainers if trainer.engine is helper]
         return self._note(trainer, events)
 
     # -- helpers
@@ -324,14 +212,14 @@ class ParallelExecutor(Executor):
         elapsed = time.monotonic() - self._began
         if elapsed < min(_SAMPLE_SECONDS, self._start_seconds):
             return
-        left = self._left()
+        left = self._allotment.left
         if left == 0 or (elapsed < self._start_seconds and elapsed * left < self._start_seconds * self._done):
             return
         self._may_start = False
         try:
             setup = pickle.dumps(self._setup)
             room = memory_share() // (_COPIES * len(setup))  # of a large table not every helper may have its own
-            jobs = len(self._here.works) + sum(map(len, self._pending.values()))
+            jobs = len(self._here.works) + len(self._allotment)
             for _ in range(min(self._threads - 1, jobs - 1, room)):
                 self._helpers.append(Helper(setup, self._inbox))
         except Exception as error:  # of an objective that cannot be pickled, of a system at its limits
@@ -345,19 +233,20 @@ class ParallelExecutor(Executor):
         if not helper.ready:
             warnings.warn(f"a training process could not start ({ending}): its core is used by a thread", stacklevel=2)
             return []
-        [trainer] = [trainer for trainer in self._trainers if trainer.engine is helper]
-        self._trainers.remove(trainer)
+        [trainer] = [trainer for trainer in self._allotment.trainers if trainer.engine is helper]
+        self._allotment.trainers.remove(trainer)
         self._here.threads += 1
         self._homes = {key: home for key, home in self._homes.items() if home is not trainer}
-        self._changed = True
         events: list[Event] = []
+        again = []
         for work in trainer.works.values():
             work.tries, work.epoch = work.tries + 1, work.job.start
             if work.tries < _TRIES:
-                self._pending.setdefault(work.shape, []).append(work)
+                again.append(work)
             else:
                 error = RuntimeError(f"{work.tries} training processes ended while they trained it, now with {ending}")
                 events.append((work.job, Evaluation(work.job).fail(error)))
+        self._allotment.add(again)
         warnings.warn(
             f"a training process ended ({ending}): {len(trainer.works)} trials that it trained train again",
             stacklevel=2,

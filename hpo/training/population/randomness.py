@@ -14,7 +14,7 @@ from hpo.training.hyperparameters import Settings
 from hpo.training.optimizers import setting_columns
 from hpo.training.population.inputs import Batches
 
-_BLOCK: Final = 2**19  # elements of a mask drawn at once
+_BLOCK: Final = 2**20  # elements of a mask drawn at once
 
 
 @dataclass(frozen=True)

@@ -157,11 +157,11 @@ def test_a_trial_whose_helpers_end_twice_fails(make):
     failed = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for trainer in list(executor._trainers)[1:]:
+        for trainer in list(executor._allotment.trainers)[1:]:
             for work in trainer.works.values():
                 work.tries = 1
             os.kill(trainer.engine._process.pid, signal.SIGKILL)
-        failed = wait_until(executor, lambda: len(executor._trainers) == 1)
+        failed = wait_until(executor, lambda: len(executor._allotment.trainers) == 1)
         failed += executor.wait(0.0)
     outcomes = [event for _, event in failed if isinstance(event, Outcome)]
     assert outcomes
@@ -229,7 +229,7 @@ def test_a_study_does_not_wait_for_others_whose_trials_are_of_its_shape(make):
     params = {"width": 20, "batch_size": 1}
     executor.submit([job(number, 10**6, epochs=10**6, params=params, evaluation=number) for number in range(2000)])
     executor.wait(0.0)
-    assert executor._pending
+    assert len(executor._allotment)
     executor.submit([job(0, 2, study=2, params=params)])
     assert [each.study for each, event in drain(executor, 1) if isinstance(event, Outcome)] == [2]
 
@@ -242,7 +242,7 @@ def test_the_last_trial_is_handed_out_at_any_number_of_threads():
         params = [{"width": 20, "depth": 1 + number % 3} for number in range(8)]
         executor.submit([job(number, 3 + number, params=params[number]) for number in range(8)])
         executor._hand_out()
-        assert not executor._pending
+        assert not len(executor._allotment)
         executor.close()
 
 
