@@ -100,7 +100,7 @@ def test_what_is_left_is_counted_down_to_nothing(works):
     allotment.hand_out()
     assert allotment.left == 33 * EPOCHS
     [trainer] = allotment.trainers
-    a, b, *others = trainer.works.values()
+    a, b, *_ = trainer.works.values()
     assert trainer.advance(a, 10) == 10
     assert allotment.left == 33 * EPOCHS - 10
     allotment.ended(trainer, a.key)
