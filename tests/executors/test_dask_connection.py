@@ -123,6 +123,7 @@ def test_an_objective_that_cannot_be_sent_is_refused_before_there_is_a_study(tmp
     assert not (tmp_path / "hpo.db").exists()
 
 
+@pytest.mark.ci
 def test_a_scheduler_that_goes_ends_the_run_with_everything_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(choose, "CONNECT_SECONDS", 2.0)
     monkeypatch.setattr(dask_executor, "_PATIENCE", 0.0)

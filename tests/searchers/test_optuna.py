@@ -94,6 +94,7 @@ def test_sequential_tpe_is_optunas_own_seeded_anew_for_each_trial(quiet):
     assert ours == theirs
 
 
+@pytest.mark.ci
 def test_seeding_anew_finds_optima_as_good_as_one_long_stream(quiet):
     ours = [max(search(TPE().bind(SQUARE, seed=seed), 30, 1)) for seed in range(10)]
     samplers = [optuna.samplers.TPESampler(seed=seed, multivariate=False) for seed in range(10)]
@@ -101,6 +102,7 @@ def test_seeding_anew_finds_optima_as_good_as_one_long_stream(quiet):
     assert mannwhitneyu(ours, theirs, alternative="less").pvalue > 0.01
 
 
+@pytest.mark.ci
 def test_tpe_in_batches_finds_the_optimum_better_than_random():
     wins = 0
     for seed in range(20):
