@@ -84,7 +84,7 @@ def _mix(z: Tensor) -> Tensor:
 def _mix_(z: Tensor) -> Tensor:
     """`_mix` in place, with one buffer: long draws are limited by memory traffic.
 
-    On the CPU in NumPy, which takes a third to two thirds of the time: its calls cost less, and it has unsigned words.
+    On the CPU in NumPy, whose calls cost less than torch's, and which has unsigned words.
     """
     if z.device.type == "cpu":
         import numpy as np

@@ -106,10 +106,9 @@ class Space(Mapping[str, Domain]):
 
     def is_active(self, name: str, params: Mapping[str, Any]) -> bool:
         """Whether `name` is active given the values of its parents in `params`; inactive parents are absent."""
-        for parent, values in self._allowed[name].items():  # a loop: most have no parents, and it is asked very often
-            if parent not in params or canonical(params[parent]) not in values:
-                return False
-        return True
+        return all(
+            parent in params and canonical(params[parent]) in values for parent, values in self._allowed[name].items()
+        )
 
     def validate(self, params: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:
         """`params` as a configuration of plain Python values, in declared order; defaults fill what is left out.

@@ -119,10 +119,9 @@ class Trainer:
 
     def advance(self, work: Work, epoch: int) -> int:
         """Note how far one of `works` has come; the cost of what was done."""
-        done = max(0, epoch - work.epoch) * work.epoch_cost
-        self.tally.remove(work)
+        done, before = max(0, epoch - work.epoch) * work.epoch_cost, work.left
         work.epoch = epoch
-        self.tally.add(work)
+        self.tally.left += work.left - before
         return done
 
     def remove(self, key: Key) -> None:

@@ -56,11 +56,7 @@ class ParallelExecutor(Executor):
         self._setup = Setup(objective, chunk_bytes, paused_bytes)
         self._start_seconds = start_seconds
         self._local = PopulationExecutor(
-            objective,
-            cpu,
-            threads=self._threads,
-            chunk_bytes=chunk_bytes,
-            paused_bytes=paused_bytes,
+            objective, cpu, threads=self._threads, chunk_bytes=chunk_bytes, paused_bytes=paused_bytes
         )
         self._here = Trainer(self._local, self._threads)
         self._allotment = Allotment(self._here, chunk_bytes)
