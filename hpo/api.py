@@ -13,7 +13,8 @@ from hpo.environment import changed, environment
 from hpo.errors import ConflictError, Interrupt, UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.executors.choose import connected, make_executor
-from hpo.loop import Ending, run
+from hpo.failure_limit import FailureLimit, FailureWatch, too_many_failures
+from hpo.loop import Ending, Watcher, run
 from hpo.objective import Objective
 from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
 from hpo.progress import Display
@@ -66,6 +67,7 @@ def search(
     executor: Any = None,
     free_running: bool = False,
     callbacks: Sequence[Callback] = (),
+    max_failures: int | float | str | None = None,
 ) -> Study:
     """Search for the best hyperparameters; every trial is stored, and an interrupted search can be resumed.
 
@@ -103,12 +105,15 @@ def search(
         free_running: propose anew as soon as a trial has ended, told in the order in which they end, rather than in
             rounds of `batch`: no worker waits where durations are uneven, but another run gives other trials.
         callbacks: are told of every evaluation that ended; see `hpo.callbacks`.
+        max_failures: ends this call when more trials of the study have failed: a count such as 5, or a share of those
+            that ended such as 0.5 or "50%"; None: never.
 
     Returns:
         The study.
 
     Raises:
         HpoError: of the kind that says what is wrong, before the first trial; see `hpo.errors`.
+        TooManyFailuresError: more failed than `max_failures`; everything is saved, and the study can go on.
         KeyboardInterrupt: after Ctrl-C, with everything saved; SystemExit(143) after SIGTERM.
     """
     trials = whole("trials", trials, 0, MAX_TRIALS)
@@ -128,12 +133,20 @@ def search(
         name=name,
     )
     limit = seconds(timeout)
+    FailureLimit.read(max_failures)
     check_callbacks(callbacks)
     with connected(execution) as where:  # or refused before there is a study
         study = open_study(plan, store)
         if trials != 0:
             run_study(
-                study, found, trials=trials, timeout=limit, progress=progress, execution=where, callbacks=callbacks
+                study,
+                found,
+                trials=trials,
+                timeout=limit,
+                progress=progress,
+                execution=where,
+                callbacks=callbacks,
+                max_failures=max_failures,
             )
     return study
 
@@ -192,8 +205,10 @@ def run_study(
     progress: bool | Literal["each"],
     execution: Execution = DEFAULT,
     callbacks: Sequence[Callback] = (),
+    max_failures: int | float | str | None = None,
 ) -> Ending:
     """Drive a study to its budget; the objective must be the study's own, a cluster `connected`."""
+    most = FailureLimit.read(max_failures)
     study.check_free()
     study.check_objective(objective)
     objective.check_execution(execution)
@@ -219,14 +234,19 @@ def run_study(
         executor = make_executor(objective, replace(execution, files=store.files))
         cleanup.callback(executor.close)
         cleanup.callback(display.close)
-        watcher = Telling(display, callbacks, study) if callbacks else display
+        watcher: Watcher = Telling(display, callbacks, study) if callbacks else display
+        watch = None if most is None else FailureWatch(watcher, most, stop)
         try:
             display.begin(driver, objective, execution)
-            ending = run([driver], executor, watcher, stop, limit)
+            if watch is not None:
+                watch.judge(driver)  # there may have been too many before
+            ending = Ending.STOPPED if stop.requested else run([driver], executor, watch or watcher, stop, limit)
         except Interrupt:
             display.end(driver, Ending.STOPPED)
             raise
         display.end(driver, ending)
+        if most is not None and watch is not None and watch.exceeded:
+            raise too_many_failures(study, most)
         if ending is Ending.STOPPED:
             raise Interrupt(SIGINT_EXIT)
     return ending

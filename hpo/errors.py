@@ -35,6 +35,10 @@ class NoResultError(HpoError):
     exit_code = 3
 
 
+class TooManyFailuresError(NoResultError):
+    """More trials failed than the run was to put up with."""
+
+
 class NoFitError(NoResultError, ValueError):
     """An estimator, or every configuration of one, could not be fitted; a ValueError, as scikit-learn raises."""
 

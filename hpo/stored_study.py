@@ -14,7 +14,7 @@ from hpo.store import Store, default_path
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.text import command, headline
-from hpo.trial import Evaluation, State, Trial
+from hpo.trial import Evaluation, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +246,7 @@ class StoredStudy:
         counts = self.counts()
         if not counts.get("failed"):
             return f"study {self.name!r} has no result yet: {self.command('resume')} goes on"
-        first = next(trial for trial in self.trials if trial.state == State.FAILED)
+        first = self.trial(min(min(numbers) for numbers in self.failures().values()))
         return (
             f"no trial of study {self.name!r} succeeded, {counts['failed']} failed; the first, trial {first.number}, "
             f"with: {headline(first.error) or first.reason} ({self.command('show', first.number)} has it all)"

@@ -58,6 +58,7 @@ class Study(StoredStudy):
         fresh: bool = False,
         executor: Any = None,
         callbacks: Sequence[Callback] = (),
+        max_failures: int | float | str | None = None,
     ) -> Study:
         """Go on to a budget of `trials` full trainings in all.
 
@@ -76,11 +77,13 @@ class Study(StoredStudy):
             fresh: see there.
             executor: see there.
             callbacks: see there.
+            max_failures: see there; of this call alone.
 
         Raises:
             LoadError: the objective cannot be imported.
             ConflictError: it is another objective than the study's, or the study is a run of a comparison.
             LockedError: another process drives the study.
+            TooManyFailuresError: more trials failed than `max_failures`.
         """
         from hpo.api import run_study
 
@@ -94,7 +97,14 @@ class Study(StoredStudy):
             execution = self.execution
         with connected(execution) as where:
             run_study(
-                self, found, trials=trials, timeout=timeout, progress=progress, execution=where, callbacks=callbacks
+                self,
+                found,
+                trials=trials,
+                timeout=timeout,
+                progress=progress,
+                execution=where,
+                callbacks=callbacks,
+                max_failures=max_failures,
             )
         return self
 

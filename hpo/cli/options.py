@@ -33,6 +33,9 @@ def running(function: F) -> F:
             "--device", help="auto, cpu, cuda or mps: where trials train [default: auto, a GPU if there is one]."
         ),
         click.option("--timeout", help="Wall clock of this run: 90s, 10m, 2h."),
+        click.option(
+            "--max-failures", metavar="N|SHARE", help="End the run when more trials have failed: 5, or 0.5, or 50%."
+        ),
         click.option("--dask", metavar="ADDRESS", help="Run trials on a Dask cluster, e.g. tcp://scheduler:8786."),
         click.option("--fresh", is_flag=True, help="A process of its own for every evaluation of a function."),
         click.option(

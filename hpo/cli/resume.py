@@ -18,6 +18,7 @@ def command(
     trials: int | None,
     store: str | None,
     timeout: str | None,
+    max_failures: str | None,
     device: str | None,
     quiet: bool,
     verbose: bool,
@@ -31,7 +32,8 @@ def command(
     found = load_study(study, store)
     with options.results_only():
         how = options.running_arguments(flags)
-        found.resume(trials=trials, timeout=timeout, device=device, progress="each" if verbose else not quiet, **how)
+        progress: Any = "each" if verbose else not quiet
+        found.resume(trials=trials, timeout=timeout, device=device, progress=progress, max_failures=max_failures, **how)
         check_winner(found, quiet)
         data = best_data(found)
     render.emit_json(data) if as_json else print_best(data)

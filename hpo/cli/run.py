@@ -39,6 +39,7 @@ def command(
     study: str | None,
     store: str | None,
     timeout: str | None,
+    max_failures: str | None,
     device: str | None,
     quiet: bool,
     verbose: bool,
@@ -54,10 +55,11 @@ def command(
     from hpo.api import open_study, run_study
     from hpo.cli.results import best_data, check_winner, print_best, print_study, study_data
     from hpo.executors.choose import connected
+    from hpo.failure_limit import FailureLimit
     from hpo.resolve import make_execution, seconds
     from hpo.study_file import read_plan
 
-    seconds(timeout)  # refused before there is a study
+    seconds(timeout), FailureLimit.read(max_failures)  # refused before there is a study
     execution = make_execution(**options.running_arguments(flags))
     ignored = [name.strip() for names in ignore for name in names.split(",") if name.strip()]
     given = {"ignore": ignored or None} | {key: flags.pop(key) for key in KEYS if key in flags}
@@ -72,7 +74,13 @@ def command(
             opened = open_study(plan, store)
             if plan.trials != 0:
                 run_study(
-                    opened, plan.objective, trials=plan.trials, timeout=timeout, progress=progress, execution=where
+                    opened,
+                    plan.objective,
+                    trials=plan.trials,
+                    timeout=timeout,
+                    progress=progress,
+                    execution=where,
+                    max_failures=max_failures,
                 )
     if plan.trials == 0:
         created = study_data(opened, 0)

@@ -1,0 +1,128 @@
+"""`max_failures`: a run in which too much fails ends before it has spent its budget.
+
+    5        more than 5 trials of the study have failed
+    0.5      more than half of its trials that ended have failed, once 10 have ended
+    "50%"    the same
+
+It is no part of a study: one that was ended so goes on, with another limit or none, as if it had never been.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hpo.driver import Driver
+from hpo.errors import TooManyFailuresError, UsageError
+from hpo.loop import Watcher
+from hpo.signals import Stop
+from hpo.store import default_path
+from hpo.stored_study import StoredStudy
+from hpo.text import command, headline
+from hpo.trial import Outcome, Progress, State
+from hpo.values import brief, plain
+
+MIN_ENDED: Final = 10  # trials of which a share is judged
+_ENDED: Final = (State.DONE, State.PAUSED, State.FAILED)
+
+
+@dataclass(frozen=True)
+class FailureLimit:
+    """How much may fail: one of both.
+
+    Attributes:
+        count: trials, >= 0.
+        share: of the trials that ended, in (0, 1).
+        text: as the user wrote it.
+    """
+
+    count: int | None
+    share: float | None
+    text: str
+
+    @classmethod
+    def read(cls, given: Any) -> "FailureLimit | None":
+        """From a number or a text; None: anything may fail.
+
+        Raises:
+            UsageError: it is neither a count nor a share.
+        """
+        if given is None:
+            return None
+        value = plain(given)
+        if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*", value, re.ASCII)):
+            whole = "." not in match[1] and not match[2]
+            value = int(match[1][:19]) if whole else float(match[1]) / (100 if match[2] else 1)
+        text = str(given).strip()
+        if type(value) is int and value >= 0:
+            return cls(value, None, text)
+        if type(value) is float and 0 < value < 1:
+            return cls(None, value, text)
+        raise UsageError(
+            f"max_failures is {brief(given)}, expected a count of trials such as 5, or a share of those that ended, "
+            "between 0 and 1, such as 0.5 or '50%'"
+        )
+
+    def exceeded(self, failed: int, ended: int) -> bool:
+        """Whether so many failures are too many.
+
+        Args:
+            failed: trials.
+            ended: trials, those that failed included.
+        """
+        if self.count is not None:
+            return failed > self.count
+        assert self.share is not None
+        return ended >= MIN_ENDED and failed > self.share * ended
+
+
+class FailureWatch:
+    """A watcher of the loop that asks it to stop once too many trials of a study have failed.
+
+    Args:
+        watcher: is shown everything first.
+        limit: of every study.
+        stop: is asked.
+
+    Attributes:
+        exceeded: whether it has asked.
+    """
+
+    def __init__(self, watcher: Watcher, limit: FailureLimit, stop: Stop) -> None:
+        self.exceeded = False
+        self._watcher, self._limit, self._stop = watcher, limit, stop
+
+    def progress(self, driver: Driver, event: Progress) -> None:
+        """See `loop.Watcher`."""
+        self._watcher.progress(driver, event)
+
+    def outcomes(self, driver: Driver, outcomes: Sequence[Outcome]) -> None:
+        """See `loop.Watcher`."""
+        self._watcher.outcomes(driver, outcomes)
+        if any(outcome.state == State.FAILED for outcome in outcomes):
+            self.judge(driver)
+
+    def judge(self, driver: Driver) -> None:
+        """Ask the loop to stop if too much of a study has failed, in this run and before; not if the user has asked."""
+        if not self._stop.requested and self._limit.exceeded(*_counted(driver.store.counts(driver.study))):
+            self.exceeded = self._stop.requested = True
+
+
+def too_many_failures(study: StoredStudy, limit: FailureLimit) -> TooManyFailuresError:
+    """What is said of a study that was ended by its failures: how many, what most of them are, and what to do."""
+    failed, ended = _counted(study.counts())
+    reason, numbers = max(study.failures().items(), key=lambda item: len(item[1]))
+    first = study.trial(numbers[0])
+    options = ["--max-failures", str(2 * failed)]
+    most = "all" if len(numbers) == failed else f"{len(numbers)} of them"
+    return TooManyFailuresError(
+        f"study {study.name!r} was ended: {failed} of its {ended} trials that ended have failed, max_failures is "
+        f"{limit.text}; {most} with reason {reason}, as trial {first.number}: {headline(first.error) or reason} "
+        f"({study.command('show', first.number)} has it all); mend the objective or narrow the space in a new study, "
+        f"or go on with a greater limit: {command('resume', study.name, study.path, default_path(), options=options)}"
+    )
+
+
+def _counted(counts: dict[str, int]) -> tuple[int, int]:
+    """Trials that failed, and that ended, from counts by state."""
+    return counts.get(State.FAILED, 0), sum(counts.get(state, 0) for state in _ENDED)
