@@ -55,10 +55,12 @@ def _subjects(names: Sequence[str], path: str | None) -> list[Any]:
     comparisons, runs = Comparisons(store).all(), Comparisons(store).studies()
     studies = store.studies()
     if not names:
-        made: list[Any] = [*comparisons, *(row for row in studies if row.id not in runs)]
+        made = [(row.id, row.name) for row in studies if row.id not in runs]  # numbers tell the order: clocks jump
+        for row in comparisons[-1:]:
+            made.append((min((run.study for run in Comparisons(store).runs(row.id)), default=0), row.name))
         if not made:
             raise NotFoundError(f"store {store.path} has no study yet: `hpo run` makes one")
-        names = [max(made, key=lambda row: row.created_ms).name]
+        names = [max(made)[1]]
     found: list[Any] = []
     for name in dict.fromkeys(names):
         known: list[Any] = [load_comparison(row.name, path) for row in comparisons if row.name == name]

@@ -111,8 +111,8 @@ class Reader:
 
     def last_run_ms(self, study: int) -> int | None:
         """When the study was last driven; None: never."""
-        rows = self.db.query("SELECT max(started_ms) AS ms FROM runs WHERE study = ?", (study,))
-        return None if rows[0]["ms"] is None else int(rows[0]["ms"])
+        rows = self.db.query("SELECT started_ms FROM runs WHERE study = ? ORDER BY run DESC LIMIT 1", (study,))
+        return int(rows[0]["started_ms"]) if rows else None
 
     def spans(self, study: int) -> dict[int, tuple[float, float]]:
         """Trial to when its first evaluation began and its last one ended, in UTC milliseconds; without those
