@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from hpo.environment import BY_HAND, environment
 from hpo.errors import HpoError, LockedError
@@ -18,6 +18,8 @@ from hpo.store.lock import DriverLock
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.trial import Job, Outcome, Proposal
+
+_NAMED_SECONDS: Final = 2.0  # from the lock to the name of its owner in the store
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,21 @@ class Driver:
         return target if self._restarts else target - start
 
 
+def _runs(owner: StudyRow) -> bool:
+    """Whether the process that is noted as the study's owner may be alive."""
+    if owner.owner_pid is None:
+        return False
+    if owner.owner_host != socket.gethostname() or os.name != "posix":
+        return True
+    try:
+        os.kill(owner.owner_pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
+
+
 def locked(store: Store, row: StudyRow) -> DriverLock:
     """The lock of the study, held by this process from now on.
 
@@ -251,8 +268,12 @@ def locked(store: Store, row: StudyRow) -> DriverLock:
         LockedError: another process drives the study.
     """
     lock = store.driver_lock(row.id)
-    if not lock.acquire():
+    until = time.monotonic() + _NAMED_SECONDS
+    while not lock.acquire():
         owner = store.study(row.name)
+        if not _runs(owner) and time.monotonic() < until:  # its new owner is yet to write its name
+            time.sleep(_NAMED_SECONDS / 100)
+            continue
         mine = (owner.owner_host, owner.owner_pid) == (socket.gethostname(), os.getpid())
         advice = "wait for it to end, or use another name"
         raise LockedError(

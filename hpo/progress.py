@@ -1,5 +1,6 @@
 """What a run shows on stderr: a live line in a terminal, a line every 10 % elsewhere."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -115,8 +116,9 @@ class Display:
     def close(self) -> None:
         """Give the terminal back; harmless when it is back already."""
         if self._live is not None:
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            with contextlib.suppress(OSError):  # a terminal that was closed
+                live.stop()
 
     def end(self, driver: Driver, ending: Ending) -> None:
         """Close the live line and say how the run ended."""
@@ -142,10 +144,18 @@ class Display:
                 self._shown_at = time.monotonic()
                 from rich.text import Text
 
-                self._live.update(Text(self._line(driver)), refresh=True)
+                self._update(Text(self._line(driver)))
         elif self._tenth(driver) > self._tenths:
             self._tenths = self._tenth(driver)
             self.note(self._line(driver))
+
+    def _update(self, text: Any) -> None:
+        """Put another text into the live line."""
+        try:
+            self._live.update(text, refresh=True)
+        except OSError:  # nobody reads any more: the run itself goes on
+            self._enabled = False
+            self.close()
 
     def _spent(self, driver: Driver) -> int:
         return driver.charged + sum(self._partial.values())

@@ -158,7 +158,7 @@ class Board(Display):
                     self.note(self._text(label, line))
         elif time.monotonic() - self._shown_at >= REFRESH_SECONDS:
             self._shown_at = time.monotonic()
-            self._live.update(self._table(), refresh=True)
+            self._update(self._table())
 
     def _text(self, label: str, line: _Line) -> str:
         best = "none yet" if line.best is None else number(self._sign * line.best)

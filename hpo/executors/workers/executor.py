@@ -1,6 +1,7 @@
 """Jobs in worker processes: what one does to its process harms neither this one nor its siblings."""
 
 import contextlib
+import math
 import queue
 import time
 from collections import OrderedDict, deque
@@ -166,7 +167,7 @@ class WorkersExecutor(Executor):
         return self._end(worker, task, found, log)
 
     def _end(self, worker: Worker, task: Task, outcome: Outcome, log: str) -> list[Event]:
-        if worker.overdue:  # it ended in the last moment
+        if worker.overdue and outcome.seconds >= self._limit:  # else this process was asleep, not the trial
             outcome = self._timed_out(task)
         if (
             self._free(worker, spoilt=outcome.reason == Reason.OOM)
@@ -206,8 +207,12 @@ class WorkersExecutor(Executor):
         return True
 
     def _timed_out(self, task: Task) -> Outcome:
-        assert self._execution.trial_timeout is not None
-        return task.stop(Reason.TIMEOUT, f"it took longer than {duration(self._execution.trial_timeout)}")
+        return task.stop(Reason.TIMEOUT, f"it took longer than {duration(self._limit)}")
+
+    @property
+    def _limit(self) -> float:
+        """Seconds that an evaluation may take."""
+        return math.inf if self._execution.trial_timeout is None else self._execution.trial_timeout
 
     def _dismiss(self, worker: Worker) -> None:
         """Give `worker` nothing more; what waits for it begins anew elsewhere."""
