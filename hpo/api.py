@@ -14,6 +14,7 @@ from hpo.errors import ConflictError, Interrupt, UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.executors.choose import connected, make_executor
 from hpo.failure_limit import FailureLimit, FailureWatch, too_many_failures
+from hpo.function_objective import FunctionObjective
 from hpo.loop import Ending, Watcher, run
 from hpo.objective import Objective
 from hpo.plan import DEFAULT_SEARCHER, DEFAULT_TRIALS, Plan, specify
@@ -34,9 +35,14 @@ from hpo.store import Store
 from hpo.store.reader import StudyRow
 from hpo.study import Study
 from hpo.study_spec import StudySpec
+from hpo.trial import State
 from hpo.values import brief, canonical
 
 MAX_NAME = 255  # characters of a study's name
+_DIED = (
+    "the run before ended amid trials without a word: if it was one of them that ended the process (os._exit, a crash, "
+    "no memory), --fresh or fresh=True gives each a process of its own, and only that trial fails"
+)
 
 
 def search(
@@ -220,6 +226,7 @@ def run_study(
     _warn(row, objective, store)
     budget = whole("trials", row.trials if trials is None else trials, 0, MAX_TRIALS)
     display = Display(enabled=bool(progress), each=progress == "each")
+    died = bool(store.counts(row.id).get(State.RUNNING))  # the driver before, amid trials
     with ending_by_signal(display.note) as stop, contextlib.ExitStack() as cleanup:
         cleanup.callback(store.close)
         driver = Driver(
@@ -238,6 +245,8 @@ def run_study(
         watch = None if most is None else FailureWatch(watcher, most, stop)
         try:
             display.begin(driver, objective, execution)
+            if died and isinstance(objective, FunctionObjective) and execution == DEFAULT:
+                display.note(_DIED)
             if watch is not None:
                 watch.judge(driver)  # there may have been too many before
             ending = Ending.STOPPED if stop.requested else run([driver], executor, watch or watcher, stop, limit)

@@ -85,11 +85,11 @@ class FailureWatch:
         stop: is asked.
 
     Attributes:
-        exceeded: whether it has asked.
+        exceeded: name of the study because of which it has asked; None: it has not.
     """
 
     def __init__(self, watcher: Watcher, limit: FailureLimit, stop: Stop) -> None:
-        self.exceeded = False
+        self.exceeded: str | None = None
         self._watcher, self._limit, self._stop = watcher, limit, stop
 
     def progress(self, driver: Driver, event: Progress) -> None:
@@ -105,21 +105,30 @@ class FailureWatch:
     def judge(self, driver: Driver) -> None:
         """Ask the loop to stop if too much of a study has failed, in this run and before; not if the user has asked."""
         if not self._stop.requested and self._limit.exceeded(*_counted(driver.store.counts(driver.study))):
-            self.exceeded = self._stop.requested = True
+            self.exceeded, self._stop.requested = driver.name, True
 
 
-def too_many_failures(study: StoredStudy, limit: FailureLimit) -> TooManyFailuresError:
-    """What is said of a study that was ended by its failures: how many, what most of them are, and what to do."""
+def too_many_failures(study: StoredStudy, limit: FailureLimit, comparison: str | None = None) -> TooManyFailuresError:
+    """What is said of a study that was ended by its failures: how many, what most of them are, and what to do.
+
+    Args:
+        study: of which too much failed.
+        limit: what is too much.
+        comparison: that it is a run of; None: of none.
+    """
     failed, ended = _counted(study.counts())
     reason, numbers = max(study.failures().items(), key=lambda item: len(item[1]))
     first = study.trial(numbers[0])
     options = ["--max-failures", str(2 * failed)]
+    words = ("resume", study.name) if comparison is None else ("compare", None)
+    options += [] if comparison is None else ["--name", comparison]
+    goes_on = command(*words, study.path, default_path(), options=options)
     most = "all" if len(numbers) == failed else f"{len(numbers)} of them"
     return TooManyFailuresError(
         f"study {study.name!r} was ended: {failed} of its {ended} trials that ended have failed, max_failures is "
         f"{limit.text}; {most} with reason {reason}, as trial {first.number}: {headline(first.error) or reason} "
         f"({study.command('show', first.number)} has it all); mend the objective or narrow the space in a new study, "
-        f"or go on with a greater limit: {command('resume', study.name, study.path, default_path(), options=options)}"
+        f"or go on with a greater limit: {goes_on}"
     )
 
 

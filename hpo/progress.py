@@ -50,7 +50,7 @@ class Display:
                 self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
             else:
                 print(line, file=sys.stderr, flush=True)
-        except OSError:  # nobody reads any more: the run itself goes on
+        except (OSError, ValueError):  # nobody reads any more, or an objective closed it: the run itself goes on
             self._enabled = False
 
     def begin(self, driver: Driver, objective: Objective, execution: Execution) -> None:
@@ -117,7 +117,7 @@ class Display:
         """Give the terminal back; harmless when it is back already."""
         if self._live is not None:
             live, self._live = self._live, None
-            with contextlib.suppress(OSError):  # a terminal that was closed
+            with contextlib.suppress(OSError, ValueError):  # a terminal that was closed
                 live.stop()
 
     def end(self, driver: Driver, ending: Ending) -> None:
@@ -153,7 +153,7 @@ class Display:
         """Put another text into the live line."""
         try:
             self._live.update(text, refresh=True)
-        except OSError:  # nobody reads any more: the run itself goes on
+        except (OSError, ValueError):  # as in `note`
             self._enabled = False
             self.close()
 

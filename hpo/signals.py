@@ -19,10 +19,11 @@ SIGTERM_EXIT = 143
 
 
 class Stop:
-    """Whether the user asked the run to stop."""
+    """Whether the user asked the run to stop, and what hears of it."""
 
     def __init__(self) -> None:
         self.requested = False
+        self.handlers: dict[int, Callable[[int, FrameType | None], None]] = {}  # by signal
 
 
 _listening: list[Stop] = []  # runs of the main thread, the innermost last: an objective may search, too
@@ -36,6 +37,14 @@ def nested() -> bool:
 def stopping() -> bool:
     """Whether the run that is under way in this thread was asked to stop."""
     return nested() and _listening[-1].requested
+
+
+def listen_again() -> None:
+    """Bring back the handlers of the run that is under way in this thread, if its objective has put in others."""
+    if nested():
+        for number, handler in _listening[-1].handlers.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -69,6 +78,7 @@ def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
     heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` stays as it is
     before = {number: signal.signal(number, handle) for number in heard}
     _listening.append(stop)
+    stop.handlers = dict.fromkeys(heard, handle)
     try:
         yield stop
     finally:

@@ -56,7 +56,7 @@ def as_value(value: Any, subject: str) -> float:
     if type(found).__module__.partition(".")[0] == "torch" and getattr(found, "ndim", None) == 0:
         found = found.item()
     if isinstance(found, bool) or not isinstance(found, numbers.Real):
-        raise TypeError(f"{subject} {brief(value, 60)} ({type(value).__name__}), expected a number")
+        raise TypeError(f"{subject} {brief(value, 60)} ({_kind(value)}), expected a number{_advice(value)}")
     try:
         result = float(found)
         exact = math.isnan(result) or result == found
@@ -65,6 +65,24 @@ def as_value(value: Any, subject: str) -> float:
     if not exact:
         raise TypeError(f"{subject} {brief(value, 60)} ({type(value).__name__}), which no float equals: make it one")
     return result
+
+
+def _kind(value: Any) -> str:
+    """The type of a value, and how much it holds where that is what is wrong with it."""
+    name = type(value).__name__
+    if type(value) in (tuple, list):
+        return f"{name} of {len(value)} value{'s' * (len(value) != 1)}"
+    shape = getattr(value, "shape", ())
+    return f"{name} of shape {tuple(shape)}" if isinstance(shape, tuple) and shape else name
+
+
+def _advice(value: Any) -> str:
+    """What to return instead, where that can be told."""
+    if type(value) in (tuple, list) and len(value) > 1:
+        return ": return the one that is optimised"
+    shape = getattr(value, "shape", ())
+    one = isinstance(shape, tuple) and shape and all(length == 1 for length in shape)
+    return " without dimensions: return value.item()" if one else ""
 
 
 def not_json(value: Any, depth: int = MAX_DEPTH) -> str | None:

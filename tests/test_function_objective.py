@@ -136,7 +136,18 @@ def test_a_partial_is_found_where_it_was_imported_from():
 
 @pytest.mark.parametrize(
     "value",
-    [2, 2.0, np.float32(2), np.int64(2), np.array(2.0), torch.tensor(2), torch.tensor(2.0), fractions.Fraction(2)],
+    [
+        2,
+        2.0,
+        np.float32(2),
+        np.int64(2),
+        np.array(2.0),
+        torch.tensor(2),
+        torch.tensor(2.0),
+        torch.tensor(2.0, requires_grad=True),
+        np.longdouble(2),
+        fractions.Fraction(2),
+    ],
 )
 def test_real_scalars_are_accepted(value):
     found = as_value(value, "it")
@@ -165,6 +176,11 @@ REFUSED = {
     "Decimal": decimal.Decimal("0.5"),
     "ndarray": np.array([1.0]),
     "Tensor": torch.tensor([1.0]),
+    "bytes": b"1",
+    "set": {1.0},
+    "complex64": np.complex64(1),
+    "str_": np.str_("1"),
+    "datetime64": np.datetime64("2020"),
     "generator": (i for i in range(3)),
     "Odd": Odd(),
 }
@@ -180,6 +196,36 @@ def test_booleans_are_no_numbers(value):
 def test_anything_else_is_refused_by_the_name_of_its_type(kind):
     with pytest.raises(TypeError, match=rf"^it .*\b{kind}\b.*expected a number"):
         as_value(REFUSED[kind], "it")
+
+
+class Convertible:
+    def __float__(self):
+        raise RuntimeError("nobody may ask")
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "advice"),
+    [
+        ((0.5, 1.0), "tuple of 2 values", "return the one that is optimised"),
+        ([0.5], "list of 1 value", ""),
+        (np.array([[0.5]]), r"ndarray of shape \(1, 1\)", r"without dimensions: return value.item\(\)"),
+        (torch.ones(1, requires_grad=True), r"Tensor of shape \(1,\)", r"without dimensions: return value.item\(\)"),
+        (np.zeros((2, 3)), r"ndarray of shape \(2, 3\)", ""),
+        (Convertible(), "Convertible", ""),
+    ],
+)
+def test_what_is_no_single_number_is_told_by_how_much_it_holds(value, found, advice):
+    with pytest.raises(TypeError, match=rf"\({found}\), expected a number.*{advice}$"):
+        as_value(value, "it")
+
+
+def test_a_number_whose_own_conversion_fails_fails_its_trial_only(trials):
+    class Broken(float):
+        def __float__(self):
+            raise RuntimeError("no")
+
+    found = trials(lambda p: Broken(1.0) if p["x"] < 0.5 else p["x"], 8)
+    assert [t.state == State.FAILED for t in found] == [t.params["x"] < 0.5 for t in found]
 
 
 @pytest.mark.parametrize("value", [2**53 + 1, 10**400, 10**5000, fractions.Fraction(1, 3)], ids=range(4))

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from hpo.errors import Interrupt
-from hpo.signals import listening
+from hpo.signals import listen_again, listening
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -100,7 +100,7 @@ def test_a_third_signal_ends_the_process_at_once():
     code = """
 import os, signal
 from hpo.errors import Interrupt
-from hpo.signals import listening
+from hpo.signals import listen_again, listening
 with listening(lambda line: None):
     for _ in range(3):
         try:
@@ -111,3 +111,17 @@ print("never printed")
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (found.returncode, found.stdout) == (130, "")
+
+
+def test_handlers_that_somebody_has_replaced_come_back_when_asked_for():
+    with listening(lambda line: None) as stop:
+        ours = handlers()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        listen_again()
+        assert handlers() == ours
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+    before = handlers()
+    listen_again()  # nobody listens: nothing to bring back
+    assert handlers() == before

@@ -116,6 +116,8 @@ def main() -> None:
         code = _complain(f"the output cannot be written: {error.strerror}", StorageError.exit_code)
     try:
         sys.stderr.flush()
+    except ValueError:  # closed by an objective
+        pass
     except OSError:  # nobody reads the progress any more: no reason to fail
         _discard(sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
@@ -132,12 +134,12 @@ def _one_line(message: str) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         print(f"hpo: {printable(message)}", file=sys.stderr)
     return code
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     kind = "" if category is UserWarning else f"{category.__name__}: "
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         print(f"hpo: warning: {printable(_one_line(kind + str(message)))}", file=sys.stderr)

@@ -45,6 +45,7 @@ _LEFT = ("task", "by_spent", "by_trials", "by_share")  # bands are for drawings
 @click.option("--workers", type=int, help="Processes for a function [default: none], threads for a SimpleNN.")
 @click.option("--device", help="auto, cpu, cuda or mps: where trials train [default: auto].")
 @click.option("--timeout", help="Wall clock of this run: 90s, 10m, 2h; the same name goes on.")
+@options.max_failures
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @options.store
 @options.as_json

@@ -1,11 +1,14 @@
 """Options that several commands share."""
 
 import contextlib
+import os
 import sys
-from collections.abc import Callable
-from typing import Any, TextIO, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import click
+
+from hpo.executors.workers.surroundings import flush_c
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,6 +27,12 @@ def as_json(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print strict JSON instead of tables.")(function)
 
 
+def max_failures(function: F) -> F:
+    """`--max-failures`."""
+    text = "End the run when more trials of a study have failed: 5, or 0.5 or 50% of those that ended."
+    return click.option("--max-failures", metavar="N|SHARE", help=text)(function)
+
+
 def running(function: F) -> F:
     """The options of commands that run trials."""
     for option in (
@@ -33,9 +42,7 @@ def running(function: F) -> F:
             "--device", help="auto, cpu, cuda or mps: where trials train [default: auto, a GPU if there is one]."
         ),
         click.option("--timeout", help="Wall clock of this run: 90s, 10m, 2h."),
-        click.option(
-            "--max-failures", metavar="N|SHARE", help="End the run when more trials have failed: 5, or 0.5, or 50%."
-        ),
+        max_failures,
         click.option("--dask", metavar="ADDRESS", help="Run trials on a Dask cluster, e.g. tcp://scheduler:8786."),
         click.option("--fresh", is_flag=True, help="A process of its own for every evaluation of a function."),
         click.option(
@@ -57,6 +64,23 @@ def running_arguments(flags: dict[str, Any]) -> dict[str, Any]:
     return {name: flags.pop(name) for name in names} | {"executor": flags.pop("dask")}
 
 
-def results_only() -> contextlib.redirect_stdout[TextIO]:
-    """Inside the block whatever an objective prints goes to stderr: stdout is for results."""
-    return contextlib.redirect_stdout(sys.stderr)
+@contextlib.contextmanager
+def results_only() -> Iterator[None]:
+    """Inside the block what an objective prints, or a program that it starts, goes to stderr: stdout is for results.
+
+    Also what an objective does to stdout, such as closing it, ends with the block.
+    """
+    kept = None
+    with contextlib.suppress(OSError, ValueError):  # no file, as in a notebook, or closed by the shell
+        sys.stdout.flush()
+        number, errors = sys.stdout.fileno(), sys.stderr.fileno()
+        kept = os.dup(number)
+        os.dup2(errors, number)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept is not None:
+            flush_c()
+            os.dup2(kept, number)
+            os.close(kept)

@@ -20,6 +20,7 @@ from hpo.comparison.run import Conductor
 from hpo.errors import ConflictError, HpoError, LoadError, UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.executors.choose import connected
+from hpo.failure_limit import FailureLimit
 from hpo.objective import Objective
 from hpo.resolve import make_execution, seconds
 from hpo.space import Space
@@ -49,6 +50,7 @@ def compare(
     workers: int | None = None,
     timeout: float | str | None = None,
     progress: bool = True,
+    max_failures: int | float | str | None = None,
 ) -> Comparison:
     """Which searcher to use: the same tasks, budget, splits and seeds for all, all in lockstep, and what can be told.
 
@@ -77,6 +79,8 @@ def compare(
         workers: see `hpo.search`.
         timeout: wall clock of this call, in seconds or as a text such as "2h".
         progress: whether to show it on stderr.
+        max_failures: ends this call when more trials of one run have failed: a count such as 5, or a share of those
+            that ended such as 0.5 or "50%"; None: never.
 
     Returns:
         The comparison; where the time was up before its end it has no verdict yet.
@@ -88,6 +92,7 @@ def compare(
             a searcher, the differences are listed; or a function's code has changed since, and is to run again.
         LockedError: another process runs the comparison.
         SearcherError: a searcher fails; names its run. What was trained is saved.
+        TooManyFailuresError: more trials failed than `max_failures`; names the run. What was trained is saved.
         KeyboardInterrupt: after Ctrl-C, with everything saved; SystemExit(143) after SIGTERM.
     """
     told = {"data": data, "target": target, "task": task, "metric": metric}
@@ -119,6 +124,7 @@ def compare(
         execution=make_execution(workers),
         timeout=seconds(timeout),
         progress=progress,
+        max_failures=max_failures,
     )
 
 
@@ -131,8 +137,10 @@ def run_comparison(
     execution: Execution = DEFAULT,
     timeout: float | None = None,
     progress: bool = True,
+    max_failures: int | float | str | None = None,
 ) -> Comparison:
     """See `compare`."""
+    most = FailureLimit.read(max_failures)
     if name is not None:
         check_name("comparison name", name)
     with contextlib.ExitStack() as cleanup:
@@ -161,7 +169,7 @@ def run_comparison(
             cleanup.callback(opened.close)
             label = name or f"compare-{'-'.join(plan.tasks)[:MAX_NAME_PART]}"
             row = cleanup.enter_context(created(opened, label, plan, number=name is None))
-        complete = Conductor(opened, row, plan, where, timeout, board).run()
+        complete = Conductor(opened, row, plan, where, timeout, board, most).run()
         found = Comparison(opened.reopened("read"), Comparisons(opened).get(row.name))
         if complete and found.results.testable:
             Comparisons(opened).add_look(row.id, digest(found.results))

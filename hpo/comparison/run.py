@@ -18,6 +18,7 @@ from hpo.environment import environment
 from hpo.errors import Interrupt
 from hpo.execution import Execution
 from hpo.executors.choose import make_executor
+from hpo.failure_limit import FailureLimit, FailureWatch, too_many_failures
 from hpo.loop import Ending, run
 from hpo.objective import Objective
 from hpo.searcher import SearcherError
@@ -25,6 +26,7 @@ from hpo.signals import SIGINT_EXIT, Stop, ending_by_signal
 from hpo.store import Store
 from hpo.store.comparisons import REFERENCE, ComparisonRow, Comparisons, RunRow
 from hpo.store.reader import Use
+from hpo.stored_study import StoredStudy
 from hpo.trial import Job, State
 
 WAVE: Final = 200  # studies that are under way at once: each holds a file open, its lock
@@ -42,6 +44,7 @@ class Conductor:
         execution: how trials are run, its cluster connected.
         timeout: seconds of wall clock; None: any.
         board: what is shown.
+        max_failures: of one run, see `hpo.failure_limit`; None: any number.
     """
 
     store: Store
@@ -50,6 +53,7 @@ class Conductor:
     execution: Execution
     timeout: float | None
     board: Board
+    max_failures: FailureLimit | None = None
     _rates: dict[str, float] = field(default_factory=dict)  # task to seconds of a full training
 
     def __post_init__(self) -> None:
@@ -190,7 +194,14 @@ class Conductor:
             cleanup.callback(executor.close)
             self.board.follow(drivers)
             together = [driver for its in itertools.zip_longest(*drivers.values()) for driver in its if driver]
-            ending = run(together, executor, self.board, stop, left)
+            watch = None if self.max_failures is None else FailureWatch(self.board, self.max_failures, stop)
+            if watch is not None:  # there may have been too many before
+                for driver in together:
+                    watch.judge(driver)
+            ending = Ending.STOPPED if stop.requested else run(together, executor, watch or self.board, stop, left)
+            if self.max_failures is not None and watch is not None and watch.exceeded is not None:
+                study = StoredStudy(self.store, self.store.study(watch.exceeded))
+                raise too_many_failures(study, self.max_failures, self.row.name)
             if ending is Ending.COMPLETE:
                 self.comparisons.end_runs(
                     {

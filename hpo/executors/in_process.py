@@ -1,5 +1,7 @@
 """Jobs one after another in this process, epoch by epoch; paused trials stay in memory."""
 
+import contextlib
+import os
 import time
 import warnings
 from collections import OrderedDict, deque
@@ -11,7 +13,7 @@ from hpo.executors.base import Event, Executor
 from hpo.executors.ending import Evaluation
 from hpo.live_trial import LiveTrial
 from hpo.objective import Objective, Run, Step
-from hpo.signals import stopping
+from hpo.signals import listen_again, stopping
 from hpo.trial import Job, Outcome, Progress, State
 
 MAX_PAUSED = 4096  # trials kept in memory; one that fell out is trained again from its seed when promoted
@@ -53,6 +55,8 @@ class InProcessExecutor(Executor):
             if self._running is None:
                 self._running = self._begin(self._waiting.popleft())
             job, event = self._running.evaluation.job, self._running.step()
+            if isinstance(event, Outcome):
+                self._running.put_right()
             if self._running.live.interrupted:  # it was told to stop: what it returned is not its value
                 self._waiting.appendleft(job)
                 self._drop()
@@ -129,6 +133,7 @@ class _Running:
         self.run = run
         self._objective = objective
         self._steps: Iterator[Step] | None = None
+        self._directory = _directory()
 
     def step(self) -> Progress | Outcome | None:
         """Train for one step; None while epochs that were charged before are trained again."""
@@ -150,3 +155,18 @@ class _Running:
             return evaluation.fail(error)
         evaluation.seconds += time.perf_counter() - begin
         return evaluation.end() if step is None else evaluation.record(step)
+
+    def put_right(self) -> None:
+        """Once it has ended: what other trials and this program rely on is as it was, whatever it did to it."""
+        listen_again()
+        if self._directory is not None and _directory() != self._directory:
+            with contextlib.suppress(OSError):  # it is gone
+                os.chdir(self._directory)
+
+
+def _directory() -> str | None:
+    """The working directory; None: it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None

@@ -241,3 +241,26 @@ def test_cores_are_shared_unless_the_user_said_how(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [environments(n)[0]["OMP_NUM_THREADS"] for n in (1, 3, 20)] == ["8", "2", "1"]
     assert environments(3)[0]["MKL_NUM_THREADS"] == "7"
+
+
+@pytest.mark.ci
+def test_workers_are_fresh_interpreters_that_nothing_was_forked_into(one):
+    """CUDA cannot be used in a fork of a process that has used it: nothing of this one may be there."""
+    import torch
+
+    sys.of_the_parent = torch.ones(1)
+    code = """
+import os, sys
+print(hasattr(sys, "of_the_parent"), "torch" in sys.modules, sys.argv[0])
+import torch
+print(torch.cuda._is_in_bad_fork(), torch.cuda.is_initialized())
+if torch.cuda.is_available():
+    value = float(torch.ones(3, device="cuda").sum())
+"""
+    try:
+        if torch.cuda.is_available():
+            torch.ones(1, device="cuda")
+        found = results(one, [job(0, code)])[0]
+    finally:
+        del sys.of_the_parent
+    assert (found.state, found.log) == (State.DONE, "False False -c\nFalse False\n"), found.error

@@ -18,8 +18,6 @@ class Surroundings:
         self._nothing = os.open(os.devnull, os.O_RDWR)
         self._directory = os.getcwd()
         self._environment = dict(os.environ)
-        with contextlib.suppress(OSError, AttributeError):
-            self._flush_c: Any = ctypes.CDLL(None).fflush
         faulthandler.enable(self._output, all_threads=False)  # a crash says where
         self.restore()
 
@@ -45,8 +43,13 @@ class Surroundings:
         for stream in (sys.stdout, sys.stderr, self._out, self._err):
             with contextlib.suppress(BaseException):  # a trial may have put anything in its place
                 stream.flush()
-        with contextlib.suppress(AttributeError):
-            self._flush_c(None)
+        flush_c()
+
+
+def flush_c() -> None:
+    """Have what C has buffered on its way, too."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # where there is no such library
+        ctypes.CDLL(None).fflush(None)
 
 
 def _text(number: int, mode: str) -> io.TextIOWrapper:
