@@ -52,13 +52,21 @@ def poison(p):
 def slow(p):
     time.sleep(1.5)
     return 1.0
+
+if __name__ == "__main__":  # a population, without the command's search for the winner
+    import sys
+    import hpo
+    try:
+        hpo.search(data="line", space={"width": 4, "learning_rate": Float(0.01, 0.1)}, searcher="random", trials=40,
+                   batch=4, epochs=20, name=sys.argv[1], store=sys.argv[2])
+    except KeyboardInterrupt:
+        sys.exit(130)
 """
 HELD = ("run", "faults:held", "--direction", "minimize", "--searcher", "tpe", "--trials", "16", "--batch", "8")
 RUNS = {
     "functions": HELD,
     "workers": (*HELD, "--workers", "2"),
-    "population": ("run", "--data", "line", "--searcher", "random", "--trials", "40", "--batch", "4",
-                   "--epochs", "20", "--set", "space.width=4"),
+    "population": None,
 }  # fmt: skip
 
 
@@ -88,6 +96,24 @@ def facts(name, path):
             for t in load_study(name, path).trials]  # fmt: skip
 
 
+@pytest.fixture
+def launch(start, faults):
+    """Begins a run of a kind, or makes it to its end."""
+
+    def begin(kind, name, store="hpo.db", end=False):
+        if kind == "population":
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            process = subprocess.Popen([sys.executable, "faults.py", name, store], cwd=faults, **pipes)
+        else:
+            process = start(*RUNS[kind], "--name", name, "--store", store)
+        if end:
+            _, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+        return process
+
+    return begin
+
+
 @pytest.fixture(scope="module")
 def known():
     """Facts of whole runs, by kind, once some test has made them."""
@@ -95,14 +121,14 @@ def known():
 
 
 @pytest.fixture
-def undisturbed(call, faults, known):
+def undisturbed(launch, faults, known):
     """The facts of a whole run of a kind."""
 
     def run(kind):
         if kind not in known:
             held = (faults / "hold").exists()
             (faults / "hold").unlink(missing_ok=True)
-            assert call(*RUNS[kind], "--name", "whole", "--store", "whole.db", "--quiet").code == 0
+            launch(kind, "whole", "whole.db", end=True)
             known[kind] = facts("whole", faults / "whole.db")
             if held:
                 (faults / "hold").touch()
@@ -182,9 +208,9 @@ SIGNALS = {
         ("population", "term and, 2 s later, kill"),
     ],
 )
-def test_a_run_that_is_told_to_end_saves_everything_and_goes_on(start, call, faults, undisturbed, kind, signals):
+def test_a_run_that_is_told_to_end_saves_everything_and_goes_on(launch, faults, undisturbed, kind, signals):
     numbers, codes = SIGNALS[signals]
-    process = start(*RUNS[kind], "--name", "stopped")
+    process = launch(kind, "stopped")
     if kind == "population":
         wait_for("hpo.db", "stopped", 4)
     else:
@@ -211,7 +237,7 @@ def test_a_run_that_is_told_to_end_saves_everything_and_goes_on(start, call, fau
     if kind != "population":
         await_end(processes(faults))
         (faults / "hold").unlink(missing_ok=True)
-    assert call("resume", "stopped", "--quiet").code == 0
+    launch(kind, "stopped", end=True)
     assert facts("stopped", "hpo.db") == undisturbed(kind)
 
 
@@ -309,7 +335,9 @@ def test_ctrl_c_in_a_terminal_once_and_again(terminal, call, faults, undisturbed
 def test_a_terminal_that_is_closed_ends_the_run_and_saves_it(terminal, call, faults, undisturbed, kind):
     process, ours = terminal(*RUNS[kind], "--name", "dropped")
     await_text(faults / "begun.log", 8 if kind == "workers" else 4)
-    os.close(ours)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, ours)  # which closes it, and leaves its number to whoever closes that
+    os.close(nothing)
     assert process.wait(30) == 143
     assert "running" not in load_study("dropped").counts()
     await_end(processes(faults))
