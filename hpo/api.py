@@ -10,7 +10,7 @@ from typing import Any, Literal
 from hpo.callbacks import Callback, Telling, check_callbacks
 from hpo.driver import Driver
 from hpo.environment import changed, environment
-from hpo.errors import ConflictError, Interrupt, UsageError
+from hpo.errors import ConflictError, DiskError, Interrupt, UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.executors.choose import connected, make_executor
 from hpo.loop import Ending, run
@@ -29,10 +29,11 @@ from hpo.resolve import (
 from hpo.searcher import Searcher
 from hpo.signals import SIGINT_EXIT, ending_by_signal
 from hpo.space import Space
-from hpo.store import Store
+from hpo.store import Store, default_path
 from hpo.store.reader import StudyRow
 from hpo.study import Study
 from hpo.study_spec import StudySpec
+from hpo.text import command
 from hpo.values import brief, canonical
 
 MAX_NAME = 255  # characters of a study's name
@@ -226,6 +227,9 @@ def run_study(
         except Interrupt:
             display.end(driver, Ending.STOPPED)
             raise
+        except DiskError as error:
+            resume = command("resume", row.name, store.path, default_path())
+            raise DiskError(f"{error}; {resume} goes on") from error
         display.end(driver, ending)
         if ending is Ending.STOPPED:
             raise Interrupt(SIGINT_EXIT)
