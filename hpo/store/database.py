@@ -6,7 +6,6 @@ import functools
 import os
 import sqlite3
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -220,15 +219,10 @@ class Database:
                 raise _translate(error, self.path) from error
         self.close()
         if self._wal and not place.size(place.beside(self.file, "-wal")):
-            self._immutable, what = True, "is read as it lies there: what another process writes now may be missed"
+            self._immutable = True
         else:
-            self._source, what = (
-                place.copied(self.file, self),
-                "is read from a copy, in which what was half written is undone",
-            )
-        warnings.warn(
-            f"store {self.path} was not closed properly and cannot be written by this user: it {what}", stacklevel=4
-        )
+            self._source = place.copied(self.file, self)
+        place.warn_of_copy(self.path, copied=not self._immutable)
 
     def _check_writable(self) -> None:
         """A read-only file or folder is found here, before any work."""
@@ -322,7 +316,10 @@ def _translate(error: sqlite3.Error, path: Path) -> HpoError:
     why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else told(refused)
     if code == sqlite3.SQLITE_IOERR or (refused is not None and refused.errno in _PASSING):
         return DiskError(f"store {path} cannot be written: {why}: make room, or see to the disk")
+    if refused is not None and refused.errno == errno.EROFS:
+        return NoPermissionError(
+            f"store {path} cannot be written: {why}: copy it to a disk that can be, or read it only"
+        )
     verb = "opened" if code == sqlite3.SQLITE_CANTOPEN else "written"
-    return NoPermissionError(
-        f"store {path} cannot be {verb} by this user: {why}: check the permissions of file and folder"
-    )
+    advice = "check the permissions of file and folder"
+    return NoPermissionError(f"store {path} cannot be {verb} by this user: {why}: {advice}")

@@ -13,7 +13,7 @@ from hpo.store import filesystem
 from hpo.store.refusal import told
 
 _MAGIC = b"SQLite format 3\x00"
-_warned: set[Path] = set()  # of network file systems: once a process says enough
+# Warnings name no line of the caller: said from one place they are shown once, however often a store is opened.
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -72,7 +72,7 @@ def check_log(path: Path, wal: bool) -> None:
         warnings.warn(
             f"store {path} was put into WAL mode by another program: SQLite before 3.51.3 can lose commits there, and "
             f"a copy without {log.name} lacks the latest; `PRAGMA journal_mode=DELETE` in that program puts it back",
-            stacklevel=5,
+            stacklevel=1,
         )
     elif size(log):
         raise DataError(
@@ -96,13 +96,21 @@ def check_file_system(path: Path, wal: bool) -> None:
             f"store {path} is in WAL mode and on a network file system ({found.type}), where two machines can destroy "
             f"it: it is left as it is; {local}"
         )
-    if path not in _warned:
-        _warned.add(path)
-        warnings.warn(
-            f"store {path} is on a network file system ({found.type}), where locks and syncs may fail silently: "
-            f"results can be lost and the store damaged; {local}, and copy it afterwards",
-            stacklevel=5,
-        )
+    warnings.warn(
+        f"store {path} is on a network file system ({found.type}), where locks and syncs may fail silently: "
+        f"results can be lost and the store damaged; {local}, and copy it afterwards",
+        stacklevel=1,
+    )
+
+
+def warn_of_copy(path: Path, *, copied: bool) -> None:
+    """Warn of a store that is not read where it lies, or lies there as it is."""
+    how = (
+        "was not closed properly and cannot be written here: a copy of it is read, as of its last transaction"
+        if copied
+        else "cannot be written here: it is read as it lies there, and what another process writes now may be missed"
+    )
+    warnings.warn(f"store {path} {how}", stacklevel=1)
 
 
 def copied(path: Path, owner: object) -> Path:

@@ -68,7 +68,7 @@ def check(connection: Any, expected: Schema, path: Path, *, writable: bool) -> N
             raise DataError(f"{said}, which {verb} schema {VERSION}: install {age} hpo for it, or use another store")
         if lacking := _lacking(found, expected):
             raise DataError(f"{said}, which reads schema {VERSION} and misses {lacking}: install {age} hpo for it")
-        warnings.warn(f"{said}: it is read as far as this hpo knows it, and cannot be written", stacklevel=6)
+        warnings.warn(f"{said}: it is read as far as this hpo knows it, and cannot be written", stacklevel=1)
     elif strange := sorted(name for name, _ in found.objects.items() ^ expected.objects.items()):
         (kind, name) = strange[0]
         raise DataError(
