@@ -90,13 +90,6 @@ class Database:
         with self._translated():
             return [dict(row) for row in self._connection().execute(sql, parameters)]
 
-    def stream(self, sql: str, parameters: Sequence[Any] = (), page: int = 10_000) -> Iterator[Row]:
-        """The rows of a SELECT, a page at a time."""
-        with self._translated():
-            cursor = self._connection().execute(sql, parameters)
-            while rows := cursor.fetchmany(page):
-                yield from (dict(row) for row in rows)
-
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: committed and on the disk when the block ends, undone if it raises.
