@@ -29,6 +29,7 @@ from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 Row = dict[str, Any]
 BUSY_SECONDS = 60.0
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
+_DAMAGE = ("Could not decode", "unsupported file format")  # damage that SQLite has no code for
 _opening = threading.Lock()
 _living: "weakref.WeakSet[Database]" = weakref.WeakSet()  # of this process
 _inherited: list[sqlite3.Connection] = []  # a parent process's: closing one here could undo the parent's transaction
@@ -201,15 +202,14 @@ class Database:
 
         SQLite would first undo what a dead process has half written, or needs a file of its own beside the log.
         """
-        try:
-            self._connection().execute("SELECT 1 FROM sqlite_master").fetchone()
-            return
-        except sqlite3.Error as error:
-            extended = getattr(error, "sqlite_errorcode", None) or 0
-            if extended & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-                raise _translate(error, self.path) from error
-            if not os.access(self.file, os.R_OK):
-                raise _translate(error, self.path) from error
+        with self._translated():
+            try:
+                self._connection().execute("SELECT 1 FROM sqlite_master").fetchone()
+                return
+            except sqlite3.Error as error:
+                code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+                if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not os.access(self.file, os.R_OK):
+                    raise
         self.close()
         if self._wal and not place.size(place.beside(self.file, "-wal")):
             self._immutable = True
@@ -240,7 +240,9 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise _translate(error, self.path) from error
+            raise _translate(error, self.path, self.file) from error
+        except UnicodeDecodeError as error:  # a name or text in the file
+            raise DataError(_damaged(self.path, error)) from error
 
 
 def _open(path: Path, mode: str, *, immutable: bool = False) -> _Connection:
@@ -292,7 +294,8 @@ def _damaged(path: Path, what: object) -> str:
     )
 
 
-def _translate(error: sqlite3.Error, path: Path) -> HpoError:
+def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
+    """What SQLite raised, as an error of ours; `path` is the store's name, `file` where it is."""
     extended = getattr(error, "sqlite_errorcode", None) or 0
     code = extended & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -304,8 +307,9 @@ def _translate(error: sqlite3.Error, path: Path) -> HpoError:
     if code == sqlite3.SQLITE_FULL:
         return DiskError(f"store {path}: the disk is full ({os.strerror(errno.ENOSPC)}): make room")
     if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
-        return StorageError(f"store {path}: {error}")
-    refused = refusal(Path(os.path.realpath(path)))
+        broken = any(said in str(error) for said in _DAMAGE)
+        return DataError(_damaged(path, error)) if broken else StorageError(f"store {path}: {error}")
+    refused = refusal(file)
     why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else told(refused)
     if code == sqlite3.SQLITE_IOERR or (refused is not None and refused.errno in _PASSING):
         return DiskError(f"store {path} cannot be written: {why}: make room, or see to the disk")
@@ -313,6 +317,8 @@ def _translate(error: sqlite3.Error, path: Path) -> HpoError:
         return NoPermissionError(
             f"store {path} cannot be written: {why}: copy it to a disk that can be, or read it only"
         )
+    if refused is None and code == sqlite3.SQLITE_READONLY:  # its header says that only a later SQLite may write it
+        return DataError(_damaged(path, error))
     verb = "opened" if code == sqlite3.SQLITE_CANTOPEN else "written"
     advice = "check the permissions of file and folder"
     return NoPermissionError(f"store {path} cannot be {verb} by this user: {why}: {advice}")

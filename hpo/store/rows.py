@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from hpo.errors import DataError
 from hpo.store import codec
 from hpo.trial import Evaluation, Outcome, Proposal, State, Trial
 
@@ -84,7 +83,7 @@ def state_of(text: str) -> State:
     try:
         return State(text)
     except ValueError:
-        raise DataError(f"the store holds a trial in state {text!r}, which this hpo does not know") from None
+        raise codec.altered(f"a trial in state {text!r}") from None
 
 
 def outcome_of(row: Row, params: Mapping[str, Any]) -> Outcome:

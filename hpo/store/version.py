@@ -31,7 +31,9 @@ class Schema:
 
 def schema_of(connection: Any) -> Schema:
     """The schema of the database that an SQLite connection has open."""
-    rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall()
+    rows = connection.execute(  # of a damaged file anything may be a number, or bytes
+        "SELECT CAST(type AS TEXT), CAST(name AS TEXT), CAST(coalesce(sql, '') AS TEXT) FROM sqlite_master"
+    ).fetchall()
     objects = {
         (kind, name): " ".join(re.sub("--.*", "", sql).split())
         for kind, name, sql in rows

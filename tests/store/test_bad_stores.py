@@ -4,9 +4,9 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import stat
 
 import pytest
+from other_user import as_nobody, unix
 
 import hpo
 from hpo.errors import (
@@ -139,43 +139,6 @@ def test_a_run_refuses_a_damaged_store_and_does_not_touch_it(path, how):
     with pytest.raises(DataError, match=r"is damaged .*: it is left as it is"):
         searched(path, trials=9)
     assert path.read_bytes() == before
-
-
-def as_nobody(action):
-    """What `action()` returns or raises, by name, in a child that has no rights of root."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-            try:
-                said = repr(action())
-            except Exception as error:
-                said = f"{type(error).__name__}: {error}"
-            os.write(writing, said.encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        said = pipe.read()
-    os.waitpid(pid, 0)
-    return said
-
-
-@pytest.fixture
-def reachable(tmp_path):
-    """A folder that everybody may read; pytest's own are private, and shared with other tests, so they stay open."""
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & stat.S_ISVTX:
-            break
-        folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
-
-
-unix = pytest.mark.skipif(not hasattr(os, "setuid"), reason="this system has no Unix permissions")
 
 
 def looked(path):
