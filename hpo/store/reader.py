@@ -222,10 +222,10 @@ class Reader:
         found = [with_details(trial, details.get(trial.number, [])) for trial in trials]
         return [replace(trial, user_attrs=noted[trial.number]) if trial.number in noted else trial for trial in found]
 
-    def summaries(self, study: int) -> list[Trial]:
-        """All trials by number, without curve, error and info: quick to read."""
+    def summaries(self, study: int, first: int = 0) -> list[Trial]:
+        """All trials by number from `first` on, without curve, error and info: quick to read."""
         found: list[Trial] = []
-        for page in self._pages(study):
+        for page in self._pages(study, first):
             rows = self.db.query(
                 "SELECT number, health FROM evaluations INDEXED BY evaluations_by_trial"
                 " WHERE study = ? AND number BETWEEN ? AND ? AND state IN ('done', 'failed') ORDER BY number, id",
