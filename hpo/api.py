@@ -10,7 +10,7 @@ from typing import Any, Literal
 from hpo.callbacks import Callback, Telling, check_callbacks
 from hpo.driver import Driver
 from hpo.environment import changed, environment
-from hpo.errors import ConflictError, Interrupt, UsageError
+from hpo.errors import ConflictError, DiskError, Interrupt, UsageError
 from hpo.execution import DEFAULT, Execution
 from hpo.executors.choose import connected, make_executor
 from hpo.failure_limit import FailureLimit, FailureWatch, too_many_failures
@@ -31,10 +31,11 @@ from hpo.resolve import (
 from hpo.searcher import Searcher
 from hpo.signals import SIGINT_EXIT, ending_by_signal
 from hpo.space import Space
-from hpo.store import Store
+from hpo.store import Store, default_path
 from hpo.store.reader import StudyRow
 from hpo.study import Study
 from hpo.study_spec import StudySpec
+from hpo.text import command
 from hpo.trial import State
 from hpo.values import brief, canonical
 
@@ -253,6 +254,9 @@ def run_study(
         except Interrupt:
             display.end(driver, Ending.STOPPED)
             raise
+        except DiskError as error:
+            resume = command("resume", row.name, store.path, default_path())
+            raise DiskError(f"{error}; {resume} goes on") from error
         display.end(driver, ending)
         if most is not None and watch is not None and watch.exceeded:
             raise too_many_failures(study, most)

@@ -76,6 +76,10 @@ class Telling:
             for place, callback in enumerate(self._callbacks):
                 self._tell(place, callback, trial)
 
+    def note(self, line: str) -> None:
+        """See `Watcher.note`."""
+        self._watcher.note(line)
+
     def _tell(self, place: int, callback: Callback, trial: Trial) -> None:
         try:
             _function(callback)(self._study, trial)

@@ -72,6 +72,11 @@ class Driver:
         self._restarts = restarts
         self._in_vain = False  # the last ask brought nothing, and nothing was told since
         self._due: list[Outcome] = []  # stored as told, and the searcher is yet to hear of them
+        self._doubted: set[int] = (
+            set()
+        )  # evaluations whose outcomes were to be stored, and nobody knows whether they are
+        self._doubted_round = False  # the same of a round that was to begin
+        self._unbegun = False  # what the searcher was asked for by hand last has not begun
         self._thought = 0.0  # processor seconds of the searcher since the last event
         self._lock = locked(store, row)
         try:
@@ -119,19 +124,39 @@ class Driver:
         return found
 
     def begin(self, found: Round) -> list[Job]:
-        """The jobs of a round, stored as begun in one transaction."""
-        thought, self._thought = self._thought, 0.0
-        spec = self.spec
-        jobs = self.store.start(self.study, found.n, found.proposals, spec.seed, spec.trial_epochs, thought)
+        """The jobs of a round, stored as begun in one transaction.
+
+        This driver takes note only once that is on the disk: until then the same can be tried again. So do all that
+        follow.
+        """
+        jobs = self._begun_before() if self._doubted_round else []
+        if not jobs:
+            self._doubted_round = True
+            spec = self.spec
+            jobs = self.store.start(self.study, found.n, found.proposals, spec.seed, spec.trial_epochs, self._thought)
+        self.store.db.after_commit(lambda: self._begun(found, jobs))
+        return jobs
+
+    def _begun(self, found: Round, jobs: Sequence[Job]) -> None:
+        self._doubted_round = self._unbegun = False
+        self._thought = 0.0
         self._jobs |= {job.evaluation: job for job in jobs}
         if found.n:
             with self._thinking():
                 self.searcher.accept(found.proposals)
-        return jobs
+
+    def _begun_before(self) -> list[Job]:
+        """What an earlier try has begun after all: an error may come after the commit. Nobody else writes the study."""
+        jobs, _ = self.store.open_round(self.study, self.spec.trial_epochs)
+        return [job for job in jobs if job.evaluation not in self._jobs]
 
     def ask(self, n: int) -> list[Job]:
         """Up to `n` jobs, stored as begun; none when the budget is spent or nothing can be proposed."""
+        if self._unbegun and self.searcher.replays_asks:  # what could not be begun has changed its state
+            self.searcher = self.spec.bound_searcher()
+            self._fold()
         found = self._think(n)
+        self._unbegun = found is not None
         return [] if found is None else self.begin(found)
 
     def _think(self, n: int) -> Round | None:
@@ -159,17 +184,29 @@ class Driver:
         The searcher is told when the round is complete, so that the order of arrival changes nothing; by hand and
         free-running there are no rounds, and it is told at once.
         """
-        tell_at_once = tell_at_once or self.spec.free_running
-        for outcome in outcomes:
-            self._outcomes[outcome.evaluation] = outcome
-            del self._jobs[outcome.evaluation]
-        told = sorted(self._outcomes) if tell_at_once or not self._jobs else []
-        thought = self._thought
-        self.store.record(self.study, outcomes, self.spec.trial_epochs, told, thought)
-        self.charged += sum(outcome.charged for outcome in outcomes)
+        ended = {outcome.evaluation: outcome for outcome in outcomes}
+        waiting = self._outcomes | ended
+        complete = tell_at_once or self.spec.free_running or not self._jobs.keys() - ended.keys()
+        told = sorted(waiting) if complete else []
+        if not (self._doubted & ended.keys() and self._saved_before(ended)):
+            self._doubted |= ended.keys()
+            self.store.record(self.study, outcomes, self.spec.trial_epochs, told, self._thought)
+        self.store.db.after_commit(lambda: self._saved(ended, told))
+
+    def _saved(self, ended: Mapping[int, Outcome], told: Sequence[int]) -> None:
+        self._doubted -= ended.keys()
+        self._outcomes |= ended
+        for evaluation in ended:
+            del self._jobs[evaluation]
+        self.charged += sum(outcome.charged for outcome in ended.values())
         if told:
             self._thought = 0.0
             self._due += [self._outcomes.pop(evaluation) for evaluation in told]
+
+    def _saved_before(self, ended: Mapping[int, Outcome]) -> bool:
+        """Whether an earlier try has stored these after all; see `_begun_before`."""
+        jobs, _ = self.store.open_round(self.study, self.spec.trial_epochs)
+        return not ended.keys() & {job.evaluation for job in jobs}
 
     def tell(self) -> None:
         """Tell the searcher what was stored as told."""

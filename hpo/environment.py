@@ -21,6 +21,11 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
+def own_version() -> str:
+    """The version of hpo that runs."""
+    return _versions()["hpo-arena"] or "unknown"
+
+
 def changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Which of the things that can change results differ: `torch 2.12.0 -> 2.13.0`."""
     lines = []

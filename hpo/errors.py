@@ -79,6 +79,10 @@ class StorageError(HpoError):
     exit_code = 74
 
 
+class DiskError(StorageError):
+    """The disk is full or failed: the same write may succeed when there is room again, so a run tries again."""
+
+
 class LockedError(HpoError):
     """Another process drives the study or holds the store."""
 

@@ -56,7 +56,7 @@ def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[
             os.fsync(file.fileno())
         if overwrite:
             temporary.replace(path)
-            _sync_folder(path)
+            sync_folder(path)
         else:
             give_name(temporary, path)
     except FileExistsError:
@@ -78,10 +78,10 @@ def give_name(temporary: Path, path: Path) -> None:
         if os.path.lexists(path):  # no hard links on this file system
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         temporary.rename(path)
-    _sync_folder(path)
+    sync_folder(path)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Let the name of a file survive a power cut, not only its content."""
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)

@@ -6,18 +6,21 @@ one of its jobs has ended. What studies begin at one time is stored in one trans
 and so is what ends.
 """
 
+import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 from hpo.driver import Driver, Round
+from hpo.errors import DiskError, NoPermissionError, StorageError
 from hpo.executors.base import Executor
 from hpo.signals import Stop
 from hpo.store import Store
-from hpo.trial import Outcome, Progress
+from hpo.trial import Job, Outcome, Progress
+from hpo.unsaved import insist, save
 
 WAIT_SECONDS = 0.1  # outcomes of this long are stored together, and so is what searchers propose in this time
 
@@ -38,6 +41,9 @@ class Watcher(Protocol):
 
     def outcomes(self, driver: Driver, outcomes: Sequence[Outcome]) -> None:
         """Evaluations ended."""
+
+    def note(self, line: str) -> None:
+        """Something that the user should know."""
 
 
 def run(
@@ -64,7 +70,7 @@ def run(
             executor.submit(driver.outstanding)
         while True:
             if stops_at is None:
-                _begin(to_ask, executor)
+                _begin(to_ask, executor, stop, watcher)
             if not (any(driver.outstanding for driver in drivers) or (to_ask and stops_at is None)):
                 return Ending.COMPLETE if stops_at is None else Ending.STOPPED
             arrived: dict[int, list[Outcome]] = {}
@@ -74,9 +80,7 @@ def run(
                 else:
                     watcher.progress(by_study[job.study], event)
             for store, group in _by_store([by_study[study] for study in arrived]):
-                with store.together():
-                    for driver in group:
-                        driver.save(arrived[driver.study])
+                _save(store, {driver: arrived[driver.study] for driver in group}, stop, watcher)
             for study, outcomes in arrived.items():
                 driver = by_study[study]
                 driver.tell()
@@ -94,12 +98,13 @@ def run(
         for driver in drivers:
             executor.cancel(driver.outstanding)
         for store, group in _by_store([driver for driver in drivers if driver.outstanding]):
-            with store.together():
+            # a store that cannot be written has them running still, and they run again all the same
+            with contextlib.suppress(StorageError, NoPermissionError), store.together():
                 for driver in group:
                     driver.cancel()
 
 
-def _begin(to_ask: deque[Driver], executor: Executor) -> None:
+def _begin(to_ask: deque[Driver], executor: Executor, stop: Stop, watcher: Watcher) -> None:
     """Ask the first of the studies, as many as fit into `WAIT_SECONDS` of thinking: those that train do not wait."""
     until, rounds = time.perf_counter() + WAIT_SECONDS, dict[Driver, Round]()
     while to_ask and (not rounds or time.perf_counter() < until):
@@ -107,11 +112,28 @@ def _begin(to_ask: deque[Driver], executor: Executor) -> None:
         if (found := driver.next_round()) is not None:
             rounds[driver] = found
     for store, group in _by_store(list(rounds)):
-        jobs = []
+
+        def write(store: Store = store, group: list[Driver] = group) -> list[Job]:
+            with store.together():
+                return [job for driver in group for job in driver.begin(rounds[driver])]
+
+        try:
+            executor.submit(insist(write, stop, watcher))
+        except DiskError:
+            if not stop.requested:
+                raise
+            to_ask.extend(group)  # nothing is lost, and the loop is about to see the request
+
+
+def _save(store: Store, results: Mapping[Driver, Sequence[Outcome]], stop: Stop, watcher: Watcher) -> None:
+    """Store what arrived for studies of one store, in one transaction."""
+
+    def write() -> None:
         with store.together():
-            for driver in group:
-                jobs += driver.begin(rounds[driver])
-        executor.submit(jobs)
+            for driver, outcomes in results.items():
+                driver.save(outcomes)
+
+    save(write, results, stop, watcher)
 
 
 def _by_store(drivers: Sequence[Driver]) -> Iterator[tuple[Store, list[Driver]]]:

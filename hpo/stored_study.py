@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from hpo.comparison.winner import Winner
 
 
+MOST_HEALTH = 50_000  # trials
+
+
 class StoredStudy:
     """The results of a study; reading them never imports its objective.
 
@@ -196,10 +199,14 @@ class StoredStudy:
         return self._store.spans(self._id)
 
     def health(self) -> Health:
-        """How many trials overfit, lost units or gradients, or diverged, and where in the space they did."""
+        """How many trials overfit, lost units or gradients, or diverged, and where in the space they did.
+
+        Of a study with more than `MOST_HEALTH` trials the latest so many, so that it is quick to show.
+        """
         from hpo.comparison.health import summarize
 
-        return summarize(self.summaries(), self.spec.direction)
+        first = max(0, sum(self.counts().values()) - MOST_HEALTH)
+        return summarize(self._store.summaries(self._id, first), self.spec.direction)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a trial: number, state, value, epochs, seconds, then the hyperparameters (missing where inactive)."""

@@ -251,6 +251,7 @@ class Study(StoredStudy):
 
         Raises:
             UsageError: the trial is not outstanding.
+            StorageError: it could not be stored; it is still outstanding, and can be told again.
             TypeError: the value is not a number.
         """
         driver = self._by_hand()
@@ -258,9 +259,10 @@ class Study(StoredStudy):
         if job is None:
             open_trials = ", ".join(str(job.number) for job in driver.outstanding) or "none"
             raise UsageError(f"trial {number} of study {self.name!r} is not outstanding (outstanding: {open_trials})")
-        spent = time.monotonic() - self._asked_at.pop(number, time.monotonic())
-        self._again = [other for other in self._again if other is not job]
+        spent = time.monotonic() - self._asked_at.get(number, time.monotonic())
         driver.record([_ended(job, as_value(value, f"trial {number} was told"), spent)], tell_at_once=True)
+        self._asked_at.pop(number, None)  # only now: what could not be stored can be told again
+        self._again = [other for other in self._again if other is not job]
         return self.trial(number)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from hpo.registry import make_searcher
 from hpo.searcher import Searcher
 from hpo.space import Space
+from hpo.store.codec import altered
 from hpo.values import canonical
 
 MAX_SEED = 2**64 - 1
@@ -59,8 +60,15 @@ class StudySpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "StudySpec":
-        """The inverse of `to_json`."""
-        return cls(**(dict(data) | {"space": Space.from_json(data["space"])}))
+        """The inverse of `to_json`.
+
+        Raises:
+            DataError: it is not what `to_json` gives: the store was altered.
+        """
+        try:
+            return cls(**(dict(data) | {"space": Space.from_json(data["space"])}))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise altered(f"specification: {error}") from error
 
     def differences(self, stored: "StudySpec") -> list[str]:
         """Where this specification differs from a stored one, a line each: `batch: stored 8, now 16`."""

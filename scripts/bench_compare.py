@@ -39,6 +39,9 @@ class Silent:
     def outcomes(self, driver: Any, outcomes: Any) -> None:
         """Shows nothing."""
 
+    def note(self, line: str) -> None:
+        """Shows nothing."""
+
 
 def one_after_another(seeds: int, trials: int, folder: Path) -> tuple[float, dict[tuple[str, int], float]]:
     """Seconds of the first `seeds` of every searcher, and the incumbents' values."""

@@ -124,6 +124,9 @@ class Silent:
     def outcomes(self, driver: Driver, outcomes: Sequence[Outcome]) -> None:
         pass
 
+    def note(self, line: str) -> None:
+        pass
+
 
 class Clocked(Executor):
     """Another executor, and how long the driver was with it.

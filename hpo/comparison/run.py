@@ -15,7 +15,7 @@ from hpo.comparison.progress import Board
 from hpo.comparison.reading import ended, incumbents, tested
 from hpo.driver import Driver
 from hpo.environment import environment
-from hpo.errors import Interrupt
+from hpo.errors import DataError, Interrupt, LockedError, NoPermissionError, StorageError
 from hpo.execution import Execution
 from hpo.executors.choose import make_executor
 from hpo.failure_limit import FailureLimit, FailureWatch, too_many_failures
@@ -75,7 +75,9 @@ class Conductor:
                     raise Interrupt(SIGINT_EXIT)
             except BaseException as error:
                 self.board.stopped()
-                self.board.note(f"comparison {self.row.name}: stopped, all results are saved; {goes_on} goes on")
+                stored = not isinstance(error, (StorageError, NoPermissionError, DataError, LockedError))
+                saved = ", all results are saved" if stored else ""
+                self.board.note(f"comparison {self.row.name}: stopped{saved}; {goes_on} goes on")
                 if isinstance(error, SearcherError):
                     raise SearcherError(f"{error}, or use another name and leave the searcher out") from error
                 raise

@@ -40,8 +40,16 @@ def load(text: str) -> Any:
     """
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the store holds a value that hpo did not write ({error}): go on with a backup") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise altered(error) from error
+
+
+def altered(why: object) -> DataError:
+    """The error for a stored value that hpo did not write."""
+    return DataError(
+        f"the store holds a value that hpo did not write ({why}): it was altered or is damaged; `hpo doctor --salvage "
+        "OUT` saves what can be read, or go on with a backup"
+    )
 
 
 def dump_params(params: Mapping[str, Any]) -> str:
@@ -51,7 +59,10 @@ def dump_params(params: Mapping[str, Any]) -> str:
 
 def load_params(text: str) -> dict[str, Any]:
     """The inverse of `dump_params`."""
-    return {name: untag(value) for name, value in load(text).items()}
+    try:
+        return {name: untag(value) for name, value in load(text).items()}
+    except (AttributeError, TypeError) as error:
+        raise altered(error) from error
 
 
 def json_float(value: float | None) -> float | str | None:
@@ -68,7 +79,10 @@ def dump_floats(values: Mapping[str, float]) -> str:
 
 def load_floats(text: str) -> dict[str, float]:
     """The inverse of `dump_floats`."""
-    return {name: float(value) for name, value in load(text).items()}
+    try:
+        return {name: float(value) for name, value in load(text).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise altered(error) from error
 
 
 def dump_curve(curve: Mapping[str, list[float]]) -> str:
@@ -78,7 +92,10 @@ def dump_curve(curve: Mapping[str, list[float]]) -> str:
 
 def load_curve(text: str) -> dict[str, list[float]]:
     """The inverse of `dump_curve`."""
-    return {name: [float(value) for value in values] for name, values in load(text).items()}
+    try:
+        return {name: [float(value) for value in values] for name, values in load(text).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise altered(error) from error
 
 
 def cut(text: str | None) -> str | None:

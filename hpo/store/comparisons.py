@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hpo.errors import LockedError, NotFoundError, did_you_mean
@@ -189,4 +189,5 @@ class Comparisons:
 
 
 def _row(row: Mapping[str, Any]) -> ComparisonRow:
-    return ComparisonRow(**(dict(row) | {"spec": codec.load(row["spec"]), "plan": codec.load(row["plan"])}))
+    known = {field.name: row[field.name] for field in fields(ComparisonRow)}  # a newer store may have more columns
+    return ComparisonRow(**(known | {"spec": codec.load(row["spec"]), "plan": codec.load(row["plan"])}))

@@ -1,20 +1,20 @@
 """One SQLite file: opening, checking, transactions, errors. The only module that imports sqlite3."""
 
 import contextlib
+import errno
 import functools
 import os
-import re
 import sqlite3
-import stat
 import threading
-import warnings
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from hpo.errors import (
     CannotCreateError,
     DataError,
+    DiskError,
     HpoError,
     LockedError,
     NoPermissionError,
@@ -22,11 +22,16 @@ from hpo.errors import (
     StorageError,
 )
 from hpo.files import give_name
+from hpo.store import place, version
+from hpo.store.refusal import refusal, told
 from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
 Row = dict[str, Any]
 BUSY_SECONDS = 60.0
-_MAGIC = b"SQLite format 3\x00"
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
+_DAMAGE = ("Could not decode", "unsupported file format")  # damage that SQLite has no code for
+_opening = threading.Lock()
+_living: "weakref.WeakSet[Database]" = weakref.WeakSet()  # of this process
 _inherited: list[sqlite3.Connection] = []  # a parent process's: closing one here could undo the parent's transaction
 
 
@@ -51,21 +56,33 @@ class Database:
     """
 
     def __init__(self, path: Path, mode: Literal["read", "write", "create"]) -> None:
-        found = _place(path)
+        found = place.identity(path)
         self.path = path
         self.file = Path(os.path.realpath(path))  # the same one under every name, also after a change of directory
         self.writable = mode != "read"
         self._local = threading.local()
         if found is None and mode == "create":
             _create(self.file)
-            found = _place(path)
+            found = place.identity(path)
         if found is None:
             raise NotFoundError(f"no store at {path}: `hpo run` makes one, --store or HPO_STORE names another")
         self._place = found
-        self._wal = _check_header(path)
-        self._check_schema()
-        if self.writable:
-            self._check_writable()
+        self._source, self._immutable = self.file, False  # what is opened: a copy where the file itself cannot be
+        self._wal = False
+        self._open = weakref.WeakSet[_Connection]()
+        self._beginning = True
+        try:
+            place.check_log(path, self._in_wal_mode())
+            if self.writable:
+                place.check_file_system(self.file, self._wal)
+            else:
+                self._make_readable()
+            with self._translated():
+                version.check(self._connection(), _expected(), path, writable=self.writable)
+            if self.writable:
+                self._check_writable()
+        finally:
+            self._beginning = False
 
     # -- use
 
@@ -73,13 +90,6 @@ class Database:
         """All rows of a SELECT."""
         with self._translated():
             return [dict(row) for row in self._connection().execute(sql, parameters)]
-
-    def stream(self, sql: str, parameters: Sequence[Any] = (), page: int = 10_000) -> Iterator[Row]:
-        """The rows of a SELECT, a page at a time."""
-        with self._translated():
-            cursor = self._connection().execute(sql, parameters)
-            while rows := cursor.fetchmany(page):
-                yield from (dict(row) for row in rows)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -93,14 +103,31 @@ class Database:
                 yield connection
                 return
             self._check_place()
+            notes = self._local.notes = list[Callable[[], None]]()
             try:
                 connection.execute("BEGIN IMMEDIATE")  # inside: a signal may raise right after it
                 yield connection
                 self._commit(connection)
             except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                self._undo(connection)
                 raise
+        for note in notes:
+            note()
+
+    def after_commit(self, note: Callable[[], None]) -> None:
+        """Call `note` once what this thread is writing is on the disk, at once if it is; never if that is undone."""
+        if self._connection().in_transaction:
+            self._local.notes.append(note)
+        else:
+            note()
+
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        """Roll back; where the disk fails even that, the next connection does, by the journal."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self.close()
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
@@ -114,31 +141,33 @@ class Database:
         problems = [row["quick_check"] for row in self.query("PRAGMA quick_check(1)")]
         if problems != ["ok"]:
             what = problems[0].splitlines()[-1] if problems else "no answer"
-            raise DataError(f"store {self.path} is damaged ({what}): it is left as it is; go on with a backup")
+            raise DataError(_damaged(self.path, what))
 
     def close(self) -> None:
         """Close this thread's connection."""
         connection = getattr(self._local, "connection", None)
         if connection is not None:
+            self._open.discard(connection)
             _inherited.append(connection) if self._local.pid != os.getpid() else connection.close()
         self._local.connection = None
 
     # -- inner part
 
-    def _connection(self) -> sqlite3.Connection:
-        connection = getattr(self._local, "connection", None)
+    def _connection(self) -> _Connection:
+        connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is not None and self._local.pid != os.getpid():  # never across a fork
             _inherited.append(connection)
             connection = None
         if connection is None:
             connection = self._connect()
+            self._open.add(connection)
             self._local.connection, self._local.pid = connection, os.getpid()
         return connection
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> _Connection:
         # A reader opens read-write where it may, since only then can SQLite roll a dead writer's journal back.
-        mode = "rw" if self.writable or os.access(self.file, os.W_OK) else "ro"
-        connection = _open(self.file, mode)
+        mode = "rw" if self.writable or os.access(self._source, os.W_OK) else "ro"
+        connection = _open(self._source, mode, immutable=self._immutable)
         connection.row_factory = sqlite3.Row
         for pragma in (
             "trusted_schema = OFF",
@@ -159,30 +188,34 @@ class Database:
             connection.execute("PRAGMA query_only = ON")
         return connection
 
-    def _check_schema(self) -> None:
+    def _in_wal_mode(self) -> bool:
+        """See `place.in_wal_mode`; where this process has the file open it is known already."""
+        with _opening:
+            others = (other for other in _living if other._place == self._place and (other._beginning or other._open))
+            known = next(others, None)
+            self._wal = place.in_wal_mode(self.path) if known is None else known._wal
+            _living.add(self)
+        return self._wal
+
+    def _make_readable(self) -> None:
+        """Find a way to read a store that this user cannot write and that was not closed properly.
+
+        SQLite would first undo what a dead process has half written, or needs a file of its own beside the log.
+        """
         with self._translated():
-            connection = self._connection()
-            application, version = (
-                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-            )
-            if application != APPLICATION_ID:
-                raise DataError(
-                    f"{self.path} is another program's SQLite file (application_id {application}): "
-                    "it is left as it is; name another store with --store"
-                )
-            if version != VERSION:
-                age = "a newer" if version > VERSION else "an older"
-                raise DataError(
-                    f"store {self.path} has schema {version}, written by {age} hpo; this hpo "
-                    f"reads schema {VERSION}: install the matching version or use another store"
-                )
-            found = _objects(connection)
-        if strange := sorted(name for name, _ in found.items() ^ _expected().items()):
-            (kind, name) = strange[0]
-            raise DataError(
-                f"store {self.path}: unexpected, missing or altered {kind} {name!r}: another program changed "
-                "the file; go on with a backup"
-            )
+            try:
+                self._connection().execute("SELECT 1 FROM sqlite_master").fetchone()
+                return
+            except sqlite3.Error as error:
+                code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+                if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not os.access(self.file, os.R_OK):
+                    raise
+        self.close()
+        if self._wal and not place.size(place.beside(self.file, "-wal")):
+            self._immutable = True
+        else:
+            self._source = place.copied(self.file, self)
+        place.warn_of_copy(self.path, copied=not self._immutable)
 
     def _check_writable(self) -> None:
         """A read-only file or folder is found here, before any work."""
@@ -196,9 +229,9 @@ class Database:
                     connection.execute("ROLLBACK")
 
     def _check_place(self) -> None:
-        found = _place(self.file)
+        found = place.identity(self.file)
         if found is None:
-            raise StorageError(f"store {self.path} was deleted while it was in use")
+            raise StorageError(f"store {self.path} was deleted or moved while it was in use")
         if found != self._place:
             raise StorageError(f"store {self.path} was replaced by another file while it was in use")
 
@@ -207,11 +240,13 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise _translate(error, self.path) from error
+            raise _translate(error, self.path, self.file) from error
+        except UnicodeDecodeError as error:  # a name or text in the file
+            raise DataError(_damaged(self.path, error)) from error
 
 
-def _open(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
+def _open(path: Path, mode: str, *, immutable: bool = False) -> _Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' * immutable}"
     return sqlite3.connect(
         uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
     )
@@ -221,39 +256,11 @@ def _pragmas(connection: sqlite3.Connection) -> dict[str, Any]:
     return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
 
 
-def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """(Kind, name) to definition of everything in the schema, without comments and SQLite's own tables and indexes."""
-    rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall()
-    return {
-        (kind, name): " ".join(re.sub("--.*", "", sql).split())
-        for kind, name, sql in rows
-        if not (kind in ("table", "index") and name.startswith("sqlite_"))
-    }
-
-
 @functools.cache
-def _expected() -> dict[tuple[str, str], str]:
+def _expected() -> version.Schema:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(SCHEMA)
-        return _objects(connection)
-
-
-def _place(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the file; None if there is none."""
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except PermissionError:
-        raise NoPermissionError(
-            f"store {path} cannot be reached by this user: check its folders' permissions"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"store {path} cannot be reached: {error}") from error
-    if not stat.S_ISREG(found.st_mode):
-        what = "a folder" if stat.S_ISDIR(found.st_mode) else "not an ordinary file"
-        raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
-    return found.st_dev, found.st_ino
+        return version.schema_of(connection)
 
 
 def _create(path: Path) -> None:
@@ -271,49 +278,47 @@ def _create(path: Path) -> None:
         with contextlib.suppress(FileExistsError):  # another process was first: its store is as good
             give_name(temporary, path)
     except sqlite3.Error as error:
-        raise CannotCreateError(f"cannot create store {path}: {error}: check the folder's permissions") from error
+        refused = refusal(temporary)
+        why = f"{error}: check the folder's permissions" if refused is None else told(refused)
+        raise CannotCreateError(f"cannot create store {path}: {why}") from error
     except OSError as error:
-        raise CannotCreateError(f"cannot create store {path}: {error.strerror}") from error
+        raise CannotCreateError(f"cannot create store {path}: {told(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _check_header(path: Path) -> bool:
-    """Raise DataError unless this is an SQLite file; whether it is in WAL mode."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(20)
-    except PermissionError:
-        raise NoPermissionError(f"store {path} may not be read by this user: check its permissions") from None
-    except OSError as error:
-        raise StorageError(f"store {path} cannot be read: {error.strerror}") from error
-    if header[:16] != _MAGIC:
-        what = "an empty file" if not header else "not an SQLite file"
-        raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
-    wal = len(header) == 20 and header[18] == 2
-    if wal:
-        warnings.warn(
-            f"store {path} was put into WAL mode by another program: SQLite before 3.51.3 can lose commits there; "
-            "`PRAGMA journal_mode=DELETE` in that program puts it back",
-            stacklevel=4,
-        )
-    return wal
+def _damaged(path: Path, what: object) -> str:
+    return (
+        f"store {path} is damaged ({what}): it is left as it is; {version.SALVAGE.format(path)}, or go on with a backup"
+    )
 
 
-def _translate(error: sqlite3.Error, path: Path) -> HpoError:
+def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
+    """What SQLite raised, as an error of ours; `path` is the store's name, `file` where it is."""
     extended = getattr(error, "sqlite_errorcode", None) or 0
     code = extended & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} was locked by another process for {BUSY_SECONDS:.0f} s: try again")
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:
         return StorageError(f"store {path} was replaced by another file while it was in use")
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return NoPermissionError(f"store {path} is read-only for this user: check the permissions of file and folder")
-    if code == sqlite3.SQLITE_CANTOPEN:
-        return NoPermissionError(f"store {path} cannot be opened: check the permissions of file and folder")
-    if code == sqlite3.SQLITE_FULL:
-        return StorageError(f"store {path}: the disk is full: make room, then go on with `hpo resume`")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return DataError(f"store {path} is damaged ({error}): it is left as it is; go on with a backup")
-    return StorageError(f"store {path}: {error}")
+        return DataError(_damaged(path, error))
+    if code == sqlite3.SQLITE_FULL:
+        return DiskError(f"store {path}: the disk is full ({os.strerror(errno.ENOSPC)}): make room")
+    if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+        broken = any(said in str(error) for said in _DAMAGE)
+        return DataError(_damaged(path, error)) if broken else StorageError(f"store {path}: {error}")
+    refused = refusal(file)
+    why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else told(refused)
+    if code == sqlite3.SQLITE_IOERR or (refused is not None and refused.errno in _PASSING):
+        return DiskError(f"store {path} cannot be written: {why}: make room, or see to the disk")
+    if refused is not None and refused.errno == errno.EROFS:
+        return NoPermissionError(
+            f"store {path} cannot be written: {why}: copy it to a disk that can be, or read it only"
+        )
+    if refused is None and code == sqlite3.SQLITE_READONLY:  # its header says that only a later SQLite may write it
+        return DataError(_damaged(path, error))
+    verb = "opened" if code == sqlite3.SQLITE_CANTOPEN else "written"
+    advice = "check the permissions of file and folder"
+    return NoPermissionError(f"store {path} cannot be {verb} by this user: {why}: {advice}")

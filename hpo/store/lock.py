@@ -6,6 +6,7 @@ import weakref
 from pathlib import Path
 
 from hpo.errors import NoPermissionError, StorageError
+from hpo.store.refusal import told
 
 
 class DriverLock:
@@ -31,11 +32,11 @@ class DriverLock:
             return self._acquire()
         except PermissionError as error:
             raise NoPermissionError(
-                f"lock file {self.path} cannot be written by this user ({error.strerror}): check the permissions of "
+                f"lock file {self.path} cannot be written by this user: {told(error)}: check the permissions of "
                 "file and folder"
             ) from None
         except OSError as error:
-            raise StorageError(f"lock file {self.path}: {error.strerror}") from error
+            raise StorageError(f"lock file {self.path}: {told(error)}") from error
 
     def _acquire(self) -> bool:
         while True:

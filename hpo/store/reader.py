@@ -1,62 +1,21 @@
 """How studies are read back from a store."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from hpo.errors import NotFoundError, did_you_mean
 from hpo.store import codec
-from hpo.store.database import Database, Row
+from hpo.store.database import Database
+from hpo.store.rows import Event, Row, StudyRow, Use, evaluation_of, outcome_of, study_of, trial_of, with_details
 from hpo.trial import Evaluation, Job, Outcome, Proposal, State, Trial
+
+__all__ = ["Event", "Reader", "StudyRow", "Use"]
 
 # Trials with a value to compare, those that are trained further included; the condition of index trials_by_value.
 _RANKED = "trials INDEXED BY trials_by_value WHERE study = ? AND value_kind = 'finite' AND state <> 'failed'"
 _MAX_INTEGER = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """A study as stored, without its trials."""
-
-    id: int
-    name: str
-    spec: dict[str, Any]
-    trials: int | None
-    enqueued: int
-    source: str | None
-    test_data: str | None
-    created_ms: int
-    owner_host: str | None
-    owner_pid: int | None
-
-
-@dataclass(frozen=True)
-class Use:
-    """One use of test data.
-
-    Attributes:
-        number: the trial whose configuration was tested.
-        seed: of the model that was tested.
-        epochs: how many it had been trained.
-        data: identifies the test data.
-        metrics: name to value.
-    """
-
-    number: int
-    seed: int
-    epochs: int
-    data: str
-    metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Event:
-    """One step of a study's history: what was asked with its proposals, or what was told with its outcomes."""
-
-    kind: Literal["asked", "told"]
-    n: int
-    proposals: tuple[Proposal, ...] = ()
-    outcomes: tuple[Outcome, ...] = ()
+PAGE = 5_000  # rows read at a time: while a query runs no writer can commit
 
 
 class Reader:
@@ -75,7 +34,7 @@ class Reader:
 
     def studies(self) -> list[StudyRow]:
         """All studies, oldest first."""
-        return [_study(row) for row in self.db.query("SELECT * FROM studies ORDER BY id")]
+        return [study_of(row) for row in self.db.query("SELECT * FROM studies ORDER BY id")]
 
     def study(self, name: str | None = None) -> StudyRow:
         """The study called `name`; None: the latest that is no run of a comparison.
@@ -92,7 +51,7 @@ class Reader:
         except UnicodeEncodeError:  # half a surrogate pair: no name that could be stored
             rows = []
         if rows:
-            return _study(rows[0])
+            return study_of(rows[0])
         if name is None:
             raise NotFoundError(f"store {self.path} has no study yet: `hpo run` makes one")
         if compared:
@@ -118,31 +77,33 @@ class Reader:
         """Trial to when its first evaluation began and its last one ended, in UTC milliseconds; without those
         of which none has ended.
         """
-        rows = self.db.stream(
-            "SELECT number, min(ended_ms - 1000 * seconds) AS began, max(ended_ms) AS ended FROM evaluations"
-            " WHERE study = ? AND ended_ms IS NOT NULL GROUP BY number",
-            (study,),
-        )
-        return {row["number"]: (row["began"], row["ended"]) for row in rows}
+        found: dict[int, tuple[float, float]] = {}
+        while rows := self.db.query(
+            "SELECT number, min(ended_ms - 1000 * seconds) AS began, max(ended_ms) AS ended"
+            " FROM evaluations INDEXED BY evaluations_by_trial"
+            " WHERE study = ? AND number > ? AND ended_ms IS NOT NULL GROUP BY number ORDER BY number LIMIT ?",
+            (study, max(found, default=-1), PAGE),
+        ):
+            found |= {row["number"]: (row["began"], row["ended"]) for row in rows}
+        return found
 
     def history(self, study: int) -> Iterator[Event]:
         """The study's events in order, each with its proposals or outcomes."""
         events = self.db.query("SELECT seq, kind, n FROM events WHERE study = ? ORDER BY seq", (study,))
         # after the events, so that a running study has the trials of every event that was read
-        params = {
-            row["number"]: codec.load_params(row["params"])
-            for row in self.db.stream("SELECT number, params FROM trials WHERE study = ?", (study,))
-        }
+        params = {trial.number: trial.params for page in self._pages(study) for trial in page}
         begun: set[int] = set()
         for event in events:
             column = event["kind"]
+            if column not in ("asked", "told"):  # it becomes a part of the query: no file may say what that is
+                raise codec.altered(f"an event of kind {column!r}")
             rows = self.db.query(
-                f"SELECT * FROM evaluations INDEXED BY evaluations_by_{column}"  # noqa: S608  (CHECKed)
+                f"SELECT * FROM evaluations INDEXED BY evaluations_by_{column}"  # noqa: S608  (one of two)
                 f" WHERE study = ? AND {column} = ? ORDER BY id",
                 (study, event["seq"]),
             )
             if column == "told":
-                outcomes = tuple(_outcome(row, params[row["number"]]) for row in rows)
+                outcomes = tuple(outcome_of(row, params[row["number"]]) for row in rows)
                 yield Event("told", event["n"], outcomes=outcomes)
                 continue
             proposals = []
@@ -165,7 +126,7 @@ class Reader:
         for row in rows:
             params = codec.load_params(row["params"])
             if row["state"] in (State.DONE, State.FAILED):
-                outcomes.append(_outcome(row, params))
+                outcomes.append(outcome_of(row, params))
             else:
                 jobs.append(
                     Job(study, row["id"], row["number"], params, row["seed"], row["start"], row["target"], epochs)
@@ -243,55 +204,47 @@ class Reader:
 
     def trials(self, study: int, first: int = 0, limit: int = -1) -> list[Trial]:
         """Trials by number from `first` on, with curve, error and info."""
-        trials = self._trials("WHERE study = ? AND number >= ? ORDER BY number LIMIT ?", (study, first, limit))
-        if not trials:
-            return []
-        rows = self.db.stream(
+        return [trial for page in self._pages(study, first, limit) for trial in self._detailed(study, page)]
+
+    def _detailed(self, study: int, trials: Sequence[Trial]) -> list[Trial]:
+        """Trials of successive numbers with curve, error and info."""
+        span = (study, trials[0].number, trials[-1].number)
+        rows = self.db.query(
             "SELECT number, state, target, curve, health, attempts, error, info"
             " FROM evaluations INDEXED BY evaluations_by_trial"
             " WHERE study = ? AND number BETWEEN ? AND ? ORDER BY number, id",
-            (study, trials[0].number, trials[-1].number),
+            span,
         )
         details: dict[int, list[Row]] = {}
         for row in rows:
             details.setdefault(row["number"], []).append(row)
-        noted = self._user_attrs(study, trials[0].number, trials[-1].number)
-        found = [_with_details(trial, details.get(trial.number, [])) for trial in trials]
+        noted = self._user_attrs(*span)
+        found = [with_details(trial, details.get(trial.number, [])) for trial in trials]
         return [replace(trial, user_attrs=noted[trial.number]) if trial.number in noted else trial for trial in found]
 
-    def summaries(self, study: int) -> list[Trial]:
-        """All trials by number, without curve, error and info: quick to read."""
-        trials = self._trials("WHERE study = ? ORDER BY number", (study,))
-        rows = self.db.stream(
-            "SELECT number, health FROM evaluations INDEXED BY evaluations_by_trial"
-            " WHERE study = ? AND state IN ('done', 'failed') ORDER BY number, id",
-            (study,),
-        )
-        health = {row["number"]: row["health"] for row in rows}  # the latest counts
-        return [replace(trial, health=codec.load_floats(health.get(trial.number, "{}"))) for trial in trials]
+    def summaries(self, study: int, first: int = 0) -> list[Trial]:
+        """All trials by number from `first` on, without curve, error and info: quick to read."""
+        found: list[Trial] = []
+        for page in self._pages(study, first):
+            rows = self.db.query(
+                "SELECT number, health FROM evaluations INDEXED BY evaluations_by_trial"
+                " WHERE study = ? AND number BETWEEN ? AND ? AND state IN ('done', 'failed') ORDER BY number, id",
+                (study, page[0].number, page[-1].number),
+            )
+            health = {row["number"]: row["health"] for row in rows}  # the latest counts
+            found += [replace(trial, health=codec.load_floats(health.get(trial.number, "{}"))) for trial in page]
+        return found
 
     def evaluations(self, study: int) -> list[Evaluation]:
         """All evaluations in the order asked, without curves."""
-        rows = self.db.stream(
+        found: list[Evaluation] = []
+        while rows := self.db.query(
             "SELECT id, number, start, target, epochs, charged, state, value, value_kind, seconds, info"
-            " FROM evaluations WHERE study = ? ORDER BY id",
-            (study,),
-        )
-        return [
-            Evaluation(
-                id=row["id"],
-                number=row["number"],
-                start=row["start"],
-                target=row["target"],
-                epochs=row["epochs"],
-                charged=row["charged"],
-                state=State(row["state"]),
-                value=codec.join(row["value"], row["value_kind"]),
-                seconds=row["seconds"],
-                info=codec.load(row["info"]),
-            )
-            for row in rows
-        ]
+            " FROM evaluations WHERE study = ? AND id > ? ORDER BY id LIMIT ?",
+            (study, found[-1].id if found else -1, PAGE),
+        ):
+            found += map(evaluation_of, rows)
+        return found
 
     def log(self, study: int, number: int) -> str:
         """What a trial printed, its evaluations one after another; empty where nothing was caught."""
@@ -340,60 +293,17 @@ class Reader:
             found.setdefault(row["number"], {}).update(codec.load(row["noted"]))
         return found
 
+    def _pages(self, study: int, first: int = 0, limit: int = -1) -> Iterator[list[Trial]]:
+        """Trials by number from `first` on, up to `PAGE` at a time; between two pages nobody waits for this reader."""
+        while limit:
+            size = PAGE if limit < 0 else min(limit, PAGE)
+            page = self._trials("WHERE study = ? AND number >= ? ORDER BY number LIMIT ?", (study, first, size))
+            if page:
+                yield page
+            if len(page) < size:
+                return
+            first, limit = page[-1].number + 1, limit - size if limit > 0 else limit
+
     def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
-        rows = self.db.stream(f"SELECT * FROM trials {where}", parameters)  # noqa: S608  (fixed texts)
-        return [
-            Trial(
-                row["number"],
-                codec.load_params(row["params"]),
-                row["seed"],
-                State(row["state"]),
-                codec.join(row["value"], row["value_kind"]),
-                row["epochs"],
-                seconds=row["seconds"],
-                reason=row["reason"],
-            )
-            for row in rows
-        ]
-
-
-def _study(row: Row) -> StudyRow:
-    return StudyRow(**(row | {"spec": codec.load(row["spec"])}))
-
-
-def _outcome(row: Row, params: Mapping[str, Any]) -> Outcome:
-    return Outcome(
-        row["number"],
-        params,
-        State(row["state"]),
-        codec.join(row["value"], row["value_kind"]),
-        row["epochs"],
-        row["charged"],
-        codec.load_curve(row["curve"]),
-        row["seconds"],
-        row["reason"],
-        row["error"],
-        row["id"],
-        codec.load_floats(row["health"]),
-        row["attempts"],
-    )
-
-
-def _with_details(trial: Trial, rows: Sequence[Row]) -> Trial:
-    if not rows:
-        return trial
-    curve: dict[str, list[float]] = {}
-    for row in rows:
-        for name, values in codec.load_curve(row["curve"]).items():
-            curve.setdefault(name, []).extend(values)
-    target = rows[-1]["target"] if rows[-1]["state"] in (State.RUNNING, State.CANCELLED) else None
-    health = next((row["health"] for row in reversed(rows) if row["state"] in (State.DONE, State.FAILED)), "{}")
-    return replace(
-        trial,
-        curve=curve,
-        target=target,
-        error=rows[-1]["error"],
-        info=codec.load(rows[0]["info"]),
-        health=codec.load_floats(health),
-        attempts=max(row["attempts"] for row in rows),
-    )
+        rows = self.db.query(f"SELECT * FROM trials {where}", parameters)  # noqa: S608  (fixed texts)
+        return [trial_of(row) for row in rows]

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import os
 import sqlite3
+import stat
 
 import pytest
 
@@ -77,3 +79,13 @@ def one_study():
 def one(path):
     with _one_study(path) as found:
         yield found
+
+
+@pytest.fixture
+def reachable(tmp_path):
+    """A folder that everybody may read; pytest's own are private, and shared with other tests, so they stay open."""
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & stat.S_ISVTX:
+            break
+        folder.chmod(folder.stat().st_mode | 0o055)
+    return tmp_path

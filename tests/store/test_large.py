@@ -70,3 +70,15 @@ def test_history_is_read_in_linear_time(large):
 
 def test_a_run_begins_without_reading_all_trials(large):
     assert steps(large.store, lambda store: store.begin_run(1, 1, {})) < MOST_STEPS
+
+
+def test_what_is_shown_of_a_huge_study_is_read_from_its_latest_trials(large, monkeypatch):
+    from hpo import stored_study
+    from hpo.store import reader
+
+    monkeypatch.setattr(stored_study, "MOST_HEALTH", 100)
+    monkeypatch.setattr(reader, "PAGE", 30)
+    study = object.__new__(stored_study.StoredStudy)
+    study._store, study._id, study.spec = large.store, 1, type("Spec", (), {"direction": "maximize"})
+    assert study.health().diverged.of == 90  # of the latest 100 trials 10 are under way
+    assert steps(large.store, lambda store: store.trials(1, 3_000, 60)) < MOST_STEPS  # as `hpo export` pages
