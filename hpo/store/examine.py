@@ -118,8 +118,8 @@ def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
     if wal_mode and wal_there:
         yield Item(
             "write-ahead log", NOTE,
-            f"another program put the store into WAL mode; {wal.name} holds commits that {path.name} has not yet, and SQLite "
-            "3.7.0 to 3.51.2 can lose some there",
+            f"another program put the store into WAL mode; {wal.name} holds commits that {path.name} has not yet, and "
+            "SQLite 3.7.0 to 3.51.2 can lose some there",
             f"never copy or move {path.name} without it: `hpo backup OUT` takes both; in that program `PRAGMA "
             "journal_mode=DELETE` puts the store back",
         )  # fmt: skip
@@ -138,7 +138,7 @@ def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
             "of a change that was broken off",
             f"copy both files, then move {wal.name} away: with it SQLite may read rows that are not of this store",
         )  # fmt: skip
-    if journal.exists() and journal.stat().st_size and journal.read_bytes()[:8].strip(b"\0"):
+    if _begins(journal):
         yield Item(
             "journal", NOTE, f"{journal.name} is of a transaction that is under way, or of a writer that died in one",
             "leave it beside the store: whoever opens the store next undoes the transaction; without it the store is "
@@ -150,6 +150,15 @@ def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
     if left:
         found = f"{', '.join(left[:EXAMPLES])}{', ...' * (len(left) > EXAMPLES)}: begun by a process that was killed"
         yield Item("unfinished files", NOTE, found, "delete them once no hpo command is running")
+
+
+def _begins(journal: Path) -> bool:
+    """Whether a journal holds something that could be undone."""
+    try:
+        with journal.open("rb") as file:
+            return bool(file.read(8).strip(b"\0"))
+    except OSError:
+        return False
 
 
 def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
