@@ -1,6 +1,7 @@
 """SQLite files beside the ordinary use of a store: temporary ones, copies, and those that may not be touched."""
 
 import contextlib
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -112,10 +113,14 @@ def back_up(db: Database, path: Path) -> None:
 
 def damaged(path: Path, what: str) -> DataError:
     """The error about a store that is damaged."""
-    return DataError(
-        f"store {path} is damaged ({what.splitlines()[-1]}): it is left as it is; go on with a backup, or save what "
-        "can be read: `hpo doctor --store PATH --salvage OUT`"
-    )
+    what = what.splitlines()[-1] if what else "no answer"
+    return DataError(f"store {path} is damaged ({what}): it is left as it is; {way_out(path)}")
+
+
+def way_out(path: Path) -> str:
+    """What to do about a damaged store."""
+    salvage = f"hpo doctor --store {shlex.quote(str(path))} --salvage OUT"
+    return f"go on with a backup, or save what can be read: `{salvage}`"
 
 
 class Untouched:

@@ -100,7 +100,8 @@ def test_a_damaged_store_is_told_and_what_can_be_read_is_saved(squares, home, ta
     assert path.read_bytes() == before
     assert squares("doctor", "--store", "out.db").code == 0
     if table == "trials_by_state":
-        assert saved.out == "study squares: all 12 trials\nsaved in out.db; the damaged store is as it was\n"
+        listed = "saved in out.db (`hpo ls --store out.db` lists it); the damaged store is as it was"
+        assert saved.out == f"study squares: all 12 trials\n{listed}\n"
         assert squares("resume", "--store", "out.db", "--trials", 14, "--quiet").code == 0
         assert len(load_study("squares", home / "out.db").trials) == 14
     if table == "studies":
