@@ -1,11 +1,12 @@
 """SQLite files beside the ordinary use of a store: temporary ones, copies, and those that may not be touched."""
 
 import contextlib
+import functools
 import shlex
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +51,15 @@ class Scratch:
             for row in rows:
                 self._connection.execute(*insertion(table, row, otherwise))
 
+    def fill(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows with a value for each column, quickly; an error may be the rows' own, and so is as it comes."""
+        self._connection.executemany(insertion(table, dict.fromkeys(columns(table)))[0], rows)
+
+    def tuples(self, sql: str, parameters: Any = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a SELECT as tuples, as they come."""
+        with _translated():
+            yield from map(tuple, self._connection.execute(sql, parameters))
+
     def execute(self, sql: str, parameters: Any = ()) -> int:
         """Run a statement; how many rows it changed."""
         with _translated():
@@ -64,11 +74,23 @@ class Scratch:
             self._connection.close()
 
 
+@functools.cache
+def columns(table: str) -> tuple[str, ...]:
+    """The columns of a table of the schema, in their order."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return tuple(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
 def insertion(table: str, row: Row, otherwise: str = "") -> tuple[str, list[Any]]:
     """The statement that adds a row, whose names are columns of the schema, and its parameters."""
-    marks = ", ".join("?" * len(row))
-    sql = f"INSERT {otherwise} INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608  (the schema's)
-    return sql, list(row.values())
+    return _insertion(table, tuple(row), otherwise), list(row.values())
+
+
+@functools.cache
+def _insertion(table: str, columns: tuple[str, ...], otherwise: str) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT {otherwise} INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  (the schema's)
 
 
 @contextlib.contextmanager
