@@ -15,6 +15,7 @@ from hpo.store.database import Database, Row
 from hpo.store.schema import SCHEMA
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version_info
+_UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's message quotes damaged text
 
 
 class Scratch:
@@ -105,7 +106,7 @@ def _translated() -> Iterator[None]:
 
 def recovered(path: Path) -> None:
     """Let SQLite undo what a dead writer began in a file of ours, or apply its log; a file it cannot read stays."""
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
+    with contextlib.suppress(*_UNREADABLE), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -174,7 +175,7 @@ class Untouched:
                 self.copied = beside[1].exists()
                 if not self.copied:
                     raise _unreadable(path, error) from error
-            except sqlite3.Error as error:
+            except _UNREADABLE as error:
                 raise _unreadable(path, error) from error
         if self.copied:
             self._folder = tempfile.TemporaryDirectory(prefix="hpo-doctor-")
@@ -186,7 +187,7 @@ class Untouched:
             recovered(copy)
             try:
                 self._open(copy)
-            except sqlite3.Error as error:
+            except _UNREADABLE as error:
                 self.close()
                 raise _unreadable(path, error) from error
 
@@ -206,7 +207,7 @@ class Untouched:
         try:
             for row in self._connection.execute(sql, parameters):
                 yield dict(row)
-        except sqlite3.Error as error:
+        except _UNREADABLE as error:
             raise _unreadable(self.path, error) from error
 
     def close(self) -> None:
@@ -217,7 +218,7 @@ class Untouched:
             self._folder.cleanup()
 
 
-def _unreadable(path: Path, error: sqlite3.Error) -> HpoError:
+def _unreadable(path: Path, error: Exception) -> HpoError:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} is locked by another process: try again")
