@@ -1,4 +1,4 @@
-"""One SQLite file: opening, checking, transactions, errors. The only module that imports sqlite3."""
+"""One SQLite file: opening, checking, transactions, errors. Only this module and `scratch` import sqlite3."""
 
 import contextlib
 import errno
@@ -90,6 +90,21 @@ class Database:
         """All rows of a SELECT."""
         with self._translated():
             return [dict(row) for row in self._connection().execute(sql, parameters)]
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Inside the block all is read as it is now; writers wait with their commits until the block ends."""
+        with self._translated():
+            connection = self._connection()
+            if connection.in_transaction:
+                yield connection
+                return
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
