@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hpo.comparison.health import Health
     from hpo.comparison.winner import Winner
+    from hpo.diagnosis import Finding
 
 
 class StoredStudy:
@@ -200,6 +201,12 @@ class StoredStudy:
         from hpo.comparison.health import summarize
 
         return summarize(self.summaries(), self.spec.direction)
+
+    def diagnose(self) -> list[Finding]:
+        """What may be wrong with the study, each finding with its figures and what to try: what `hpo doctor` prints."""
+        from hpo.diagnosis import diagnose
+
+        return diagnose(self)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a trial: number, state, value, epochs, seconds, then the hyperparameters (missing where inactive)."""
