@@ -82,8 +82,8 @@ class Halving(Searcher):
             return None
         brackets = -(-inner.trials // self._width)
         trials = -(-brackets * bracket_epochs(self.rungs, self.eta) // self.rungs[-1])
-        rungs = " to ".join(str(epochs) for epochs in dict.fromkeys((self.rungs[0], self.rungs[-1])))
-        why = f"{brackets} bracket{'s' * (brackets > 1)} of {self._width} trials to {rungs} epochs"
+        rungs = ", ".join(map(str, self.rungs))
+        why = f"{brackets} bracket{'s' * (brackets > 1)} of {self._width} trials with rungs at {rungs} epochs"
         if brackets > 1:
             why += f", since {self._inner_name} needs {inner.trials} trials in the first rung ({inner.why})"
         return Needs(inner.startup, trials, why, inner.blind, inner.most)

@@ -34,6 +34,11 @@ class Share:
     count: int
     of: int
 
+    @property
+    def rate(self) -> float:
+        """The share, in [0, 1]."""
+        return self.count / self.of
+
     def __str__(self) -> str:
         return f"{self.count} of {self.of}"
 
@@ -177,7 +182,9 @@ def divergence(trials: Sequence[Trial], diverged: Sequence[bool]) -> tuple[Regio
     counts = np.array([(r.inside.count, r.inside.of, r.elsewhere.count, r.elsewhere.of) for r in strong])
     for region, p in zip(strong, fisher(*counts.T), strict=True):
         corrected = min(1.0, float(p) * len(candidates))
-        if corrected < LEVEL and (region.name not in best or corrected < best[region.name].p):
+        told = best.get(region.name)
+        # of many trials p is 0 in more than one region: the one with the greater rate is the clearer
+        if corrected < LEVEL and (told is None or (corrected, -region.inside.rate) < (told.p, -told.inside.rate)):
             best[region.name] = replace(region, p=corrected)
     return tuple(sorted(best.values(), key=lambda region: region.p))
 

@@ -7,8 +7,9 @@
     budget    too small for the searcher
     failures  they cluster in one corner of the space
 
-Four of them (random, edges, rungs, failures) are tests of a hypothesis. Each may err with a chance of at most `SHARE`, so
-that of studies in which nothing is wrong at most one in twenty is told of anything (Bonferroni). The other two count.
+Four of them (random, edges, rungs, failures) are tests of a hypothesis. Each may err with a chance of at most `SHARE`,
+so that of studies in which nothing is wrong at most one in twenty is told of anything (Bonferroni). The other two
+count.
 """
 
 from __future__ import annotations

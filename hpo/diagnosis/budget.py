@@ -21,8 +21,13 @@ QUESTION: Final = "is the budget enough for the searcher?"
 
 def check(evidence: Evidence) -> Check:
     """The budget beside what the searcher needs."""
-    if evidence.budget is None:
-        return Check(KIND, QUESTION, beside="the study is asked and told by hand, without a budget")
+    if not evidence.budget:
+        why = (
+            "it was created without trials"
+            if evidence.budget == 0
+            else "it is asked and told by hand, without a budget"
+        )
+        return Check(KIND, QUESTION, beside=why)
     if isinstance(evidence.needs, str):
         return Check(KIND, QUESTION, missing=evidence.needs)
     needs, budget = evidence.needs, evidence.budget // evidence.spec.trial_epochs

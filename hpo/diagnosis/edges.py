@@ -1,13 +1,13 @@
 """Whether the best trials pile up where a range ends, so that better ones may lie beyond.
 
-For each numeric hyperparameter and each end of its range, the *edge* is the outer tenth of the range in its own scale, or
-the end value alone of a range with at most ten. The figure is how many of the best tenth of the trials (at least 8) lie
-in it, beside how many of all do. It is told if both hold:
+For each numeric hyperparameter and each end of its range, the *edge* is the outer tenth of the range in its own scale,
+or the end value alone of a range with at most ten. The figure is how many of the best tenth of the trials (at least 8)
+lie in it, beside how many of all do. It is told if both hold:
 
 * at least half of the best lie in the edge;
-* the trials in the edge are better than the others: Mann and Whitney's U over the ranks of all trials, one-sided, normal
-  with tie correction (https://doi.org/10.1214/aoms/1177730491), p <= SHARE after Holm's correction over all names and
-  ends.
+* the trials in the edge are better than the others: Mann and Whitney's U over the ranks of all trials, one-sided,
+  normal with tie correction (https://doi.org/10.1214/aoms/1177730491), p <= SHARE after Holm's correction over all
+  names and ends.
 
 The obvious test, the binomial tail of the first figure with the share of all trials in the edge as its rate, has no
 power where it matters: a searcher that works has moved nearly all its trials to the edge, so that the best being there
@@ -152,16 +152,17 @@ def _told(evidence: Evidence, edge: Edge, p: float) -> Finding:
     }
     cut, last = number(bound(domain, edge.upper)), number(float(end))
     where = f"= {last}" if cut == last else f"{cut} to {last}" if edge.upper else f"{last} to {cut}"
+    side = "upper" if edge.upper else "lower"
     text = (
-        f"{edge.best_inside} of the {edge.best} best trials have {name} {where}, the {'upper' if edge.upper else 'lower'} end "
-        f"of its range, where {edge.inside} of all {edge.trials} lie; they are better than the others (p = {number(p)})."
+        f"{edge.best_inside} of the {edge.best} best trials have {name} {where}, the {side} end of its range, where "
+        f"{edge.inside} of all {edge.trials} lie; these are better than the others (p = {p:.2g})."
     )
     if natural(domain, edge.upper):
         return Finding(KIND, figures, text, _natural_advice(name, domain, edge.upper))
     beyond = number(wider(domain, edge.upper))
     figures["widen_to"] = wider(domain, edge.upper)
-    key, side = ("high", "above") if edge.upper else ("low", "below")
-    advice = f"Widen {name} {side} {last}: begin a new study with {key} = {beyond}."
+    key, where = ("high", "above") if edge.upper else ("low", "below")
+    advice = f"Widen {name} {where} {last}: begin a new study with {key} = {beyond}."
     return Finding(KIND, figures, text, advice)
 
 
@@ -198,10 +199,10 @@ def _natural_advice(name: str, domain: Float | Int, upper: bool) -> str:
         )
     if upper:
         return (
-            f"{name} cannot be more: fix it at {end} in a new study, or search its distance from {end} on a logarithmic "
-            "scale (log = true), where values close to it differ."
+            f"{name} cannot be more: fix it at {end} in a new study, or search its distance from {end} on a "
+            "logarithmic scale (log = true), where values close to it differ."
         )
     return (
-        f"{name} cannot be less: leave it at {end} in a new study, or search it on a logarithmic scale (log = true, low = "
-        f"{number(domain.high / 1e4)}), where small values differ."
+        f"{name} cannot be less: leave it at {end} in a new study, or search it on a logarithmic scale (log = true, "
+        f"low = {number(domain.high / 1e4)}), where small values differ."
     )

@@ -62,7 +62,10 @@ class Evidence:
     def needs(self) -> Needs | str:
         """What the searcher says that it needs; a text: why that is not known."""
         try:
-            needs = self.spec.bound_searcher().needs()
+            searcher = self.spec.bound_searcher()
+            if searcher.variant_setting is not None:
+                self.searcher = printable(searcher.label)
+            needs = searcher.needs()
         except HpoError as error:
             return f"the searcher cannot be asked what it needs: {error}"
         except Exception as error:  # a plug-in may fail in any way
@@ -124,5 +127,5 @@ class Evidence:
 
 
 def count(n: int, what: str) -> str:
-    """ "1 trial", "2,000 trials"."""
+    """As "1 trial", "2,000 trials"."""
     return f"{n:,} {what}{'s' * (n != 1)}"

@@ -11,18 +11,18 @@ below this check's share of the level, and three times is what makes leaving a c
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 from hpo.comparison.health import LEVEL, Region, divergence
 from hpo.diagnosis.evidence import Evidence, count
 from hpo.diagnosis.records import SHARE, Check, Finding
-from hpo.text import number, printable, value_text
+from hpo.text import printable, value_text
 from hpo.trial import State
 
 KIND: Final = "failures"
 QUESTION: Final = "do failures cluster in one corner of the space?"
 FEWEST: Final = 3  # failures that can cluster
-assert LEVEL <= SHARE  # noqa: S101
+assert LEVEL <= SHARE
 
 
 def check(evidence: Evidence) -> Check:
@@ -60,29 +60,24 @@ def _told(evidence: Evidence, region: Region, reasons: Counter[str]) -> Finding:
     }
     text = (
         f"{inside.count} of {total} failed trials have {name} {region.relation} {cut}, where {inside.of} of {of} "
-        f"trials lie (p = {number(region.p)}); most often: {reasons.most_common(1)[0][0]}."
+        f"trials lie (p = {region.p:.2g}); most often: {reasons.most_common(1)[0][0]}."
     )
-    numbers = [n for n, _ in sorted(_failed_inside(evidence, region))[:1]]
-    look = f"See why with {evidence.study.command('show', *numbers)}"
+    look = f"See why with {evidence.study.command('show', _first_inside(evidence, region))}"
     bound = {">": f"`high` of {name} at {cut}", "<=": f"`low` of {name} above {cut}"}
     leave = f"keep {bound[region.relation]}" if region.relation in bound else f"leave {cut} out of {name}"
     return Finding(KIND, figures, text, f"{look}. If it is the configuration, {leave} in a new study.")
 
 
-def _failed_inside(evidence: Evidence, region: Region) -> list[tuple[int, object]]:
-    """Number and value of the failed trials in a region."""
-    inside = {
-        ">": lambda value: value > region.value,
-        "<=": lambda value: value <= region.value,
-        "=": lambda value: repr(value) == repr(region.value),
-    }[region.relation]
-    return [
-        (ranked.trial.number, ranked.trial.params[region.name])
-        for ranked in evidence.ranked
-        if ranked.trial.state == State.FAILED
-        and region.name in ranked.trial.params
-        and inside(ranked.trial.params[region.name])
-    ]
+def _first_inside(evidence: Evidence, region: Region) -> int:
+    """The first of the failed trials in a region."""
+
+    def inside(value: Any) -> bool:
+        if region.relation == "=":
+            return repr(value) == repr(region.value)
+        return bool(value > region.value) if region.relation == ">" else bool(value <= region.value)
+
+    trials = (ranked.trial for ranked in evidence.ranked if ranked.trial.state == State.FAILED)
+    return next(t.number for t in trials if region.name in t.params and inside(t.params[region.name]))
 
 
 def _all_failed(evidence: Evidence, total: int, reasons: Counter[str]) -> Finding:

@@ -8,17 +8,18 @@ that halving trains in steps the first step counts, where all are comparable.
 That A is not clearly above 0.5 would say nothing: few trials show nothing. So the hypothesis that is tested is that the
 searcher is *well*, A >= 0.7, and it is told as random only if that can be ruled out:
 
-    p = Phi((A - 0.7) / sqrt(V)),  V = a (1 - a) (1 + N ((1 - a) / (2 - a) + a / (1 + a))) / (n m),  a = 0.7, N = (n + m) / 2 - 1
+    p = Phi((A - a) / sqrt(V)),  a = 0.7
+    V = a (1 - a) (1 + N ((1 - a) / (2 - a) + a / (1 + a))) / (n m),  N = (n + m) / 2 - 1
 
 the score form of Newcombe's method 5 (Statistics in Medicine 25 (2006), 559-573, https://doi.org/10.1002/sim.2324).
 Where even A = 0.5 would not be told, there are too few trials to judge. 0.7 because searchers that work are above it:
 on smooth functions of 3 and 8 hyperparameters TPE, CMA-ES and the Gaussian process have 0.8 to 0.95 after 64 trials and
 `nas` 0.7 to 0.8 after 256; on noise all have 0.45 to 0.55.
 
-What was proposed tells two causes apart: the greatest Kolmogorov-Smirnov distance of the later proposals from the
-space's own distribution (chi-squared for a few values) with Holm's correction over all hyperparameters. Spread as random
-ones: nothing was learned. Concentrated, and yet no better: there is nothing to learn, as values are noise or all alike.
-These p are for the description only: proposals depend on each other.
+What was proposed tells two causes apart: whether the later proposals are spread as the space's own distribution is, by
+Kolmogorov and Smirnov's test (chi-squared for a few values) with Holm's correction over all hyperparameters. Spread as
+random ones: nothing was learned. Concentrated, and yet no better: there is nothing to learn, as values are noise or all
+alike. This p is for the description only: proposals depend on each other.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from hpo.diagnosis.evidence import Evidence, count
 from hpo.diagnosis.records import SHARE, Check, Finding
 from hpo.domains import Domain
 from hpo.searcher import Needs
-from hpo.text import number, printable
+from hpo.text import printable
 from hpo.trial import Trial
 
 KIND: Final = "random"
@@ -64,7 +65,8 @@ def check(evidence: Evidence) -> Check:
         why = f"{count(len(results), 'trial')} ended, and {evidence.searcher} needs {needs.trials}: {needs.why}"
         return Check(KIND, QUESTION, missing=why)
     if evidence.most is not None and evidence.tried * SPARE > evidence.most:
-        why = f"{evidence.tried:,} of only {count(evidence.most, 'configuration')} have been tried: few are left to choose"
+        there_are = count(evidence.most, "configuration")
+        why = f"{evidence.tried:,} of only {there_are} have been tried: few are left to choose from"
         return Check(KIND, QUESTION, missing=why)
     if chance_if_well(0.5, len(first), len(later)) > SHARE:
         why = f"{len(first)} random and {count(len(later), 'later trial')} are too few to tell learning from luck"
@@ -99,7 +101,7 @@ def superiority(first: Sequence[float], later: Sequence[float]) -> float:
 
 
 def chance_if_well(a: float, n: int, m: int, well: float = HEALTHY) -> float:
-    """p of the hypothesis that the true probability of superiority is at least `well`, given that `a` was seen.
+    """Chance of seeing `a` or less if the true probability of superiority is `well`.
 
     Args:
         a: share of pairs, in [0, 1].
@@ -143,7 +145,7 @@ def _edges(domain: Domain) -> np.ndarray:
     return np.concatenate([[0.0], (places[1:] + places[:-1]) / 2, [1.0]])
 
 
-_OTHER: Final = "Begin a new study with another searcher, `--searcher tpe` for any space."
+_OTHER: Final = "Begin a new study with another searcher (`hpo searchers` lists them)."
 
 
 def _found(evidence: Evidence, figures: dict[str, object], text: str, advice: str) -> Check:
@@ -155,7 +157,7 @@ def _without_model(evidence: Evidence, first: int, needs: Needs) -> Check:
     batch = evidence.spec.batch
     ended = evidence.trials_left == 0 and not evidence.is_under_way
     if not ended or batch <= (needs.startup or 0) or first < needs.trials:
-        why = f"{count(first, 'trial')} ended, all of them proposed before there were {needs.startup} results to learn from"
+        why = f"{count(first, 'trial')} ended, all proposed before there were {needs.startup} results to learn from"
         return Check(KIND, QUESTION, missing=why)
     text = (
         f"All {count(first, 'trial')} were proposed before {evidence.searcher} had the {needs.startup} results that it "
@@ -176,7 +178,7 @@ def _told(
     chances = spread([trial for trial, _ in later], evidence)
     name, least = min(chances.items(), key=lambda item: item[1], default=("", 1.0))
     rewards = {reward for _, reward in [*first, *later]}
-    figures = {
+    figures: dict[str, object] = {
         "superiority": a,
         "healthy": HEALTHY,
         "first": len(first),
@@ -185,15 +187,14 @@ def _told(
         "spread_p": least,
     }
     text = (
-        f"Trials that {evidence.searcher} proposed later are better than its {len(first)} first, random ones in {a:.0%} of "
-        f"pairs; random search has 50 %, a searcher that learns {HEALTHY:.0%} or more (p = {number(p)}, {len(later)} later "
-        "trials). "
+        f"The {len(later)} trials that {evidence.searcher} proposed later are better than its {len(first)} first, random "
+        f"ones in {a:.0%} of pairs; random search has 50%, a searcher that learns {HEALTHY:.0%} or more (p = {p:.2g}). "
     )
     if len(rewards) == 1:
         text += "All values are the same."
         advice = (
-            "Nothing that is searched changes the value: see whether the objective uses the hyperparameters, or give the "
-            "metric more resolution (for instance a loss instead of an accuracy)."
+            "Nothing that is searched changes the value: see whether the objective uses the hyperparameters, or take a "
+            "metric of more resolution (a loss instead of an accuracy)."
         )
     elif least < CONCENTRATED:
         text += f"It did prefer some values, most of all of {printable(name)}, to no avail: values look like noise."
@@ -208,7 +209,7 @@ def _told(
         advice = (
             f"Give it more trials ({evidence.study.command('resume', '--trials', 2 * _budget(evidence))})"
             + (", or a greater `searcher.learning_rate`" if slower else "")
-            + "; search fewer hyperparameters at once; or take another searcher in a new study (`--searcher tpe`)."
+            + "; search fewer hyperparameters at once; or take another searcher in a new study (`hpo searchers` lists them)."
         )
     return _found(evidence, figures, text, advice)
 

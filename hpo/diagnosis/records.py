@@ -50,7 +50,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """ "found", "unknown", "beside" or "clear"."""
+        """One of "found", "unknown", "beside" and "clear"."""
         named = (("found", self.findings), ("unknown", self.missing), ("beside", self.beside))
         return next((name for name, given in named if given), "clear")
 

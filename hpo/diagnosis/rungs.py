@@ -29,7 +29,6 @@ from hpo import seeding
 from hpo.comparison.statistics import holm
 from hpo.diagnosis.evidence import Evidence, count
 from hpo.diagnosis.records import SHARE, Check, Finding
-from hpo.text import number
 
 KIND: Final = "rungs"
 QUESTION: Final = "do ranks at a rung foretell those at the next?"
@@ -151,9 +150,9 @@ def _told(evidence: Evidence, step: Step, seen: float, p: float, expected: float
         "p": p,
     }
     text = (
-        f"Ranks at epoch {step.epochs} do not foretell those at epoch {step.above}: Spearman's correlation is {seen:.2f} over "
-        f"the {len(step.here)} trials that went on; among as many survivors of a rung that is well it is about "
-        f"{expected:.2f} (p = {number(p)})."
+        f"Ranks at epoch {step.epochs} do not foretell those at epoch {step.above}: Spearman's correlation is {seen:.2f} "
+        f"over the {len(step.here)} trials that went on; among as many survivors of a rung that is well it is about "
+        f"{expected:.2f} (p = {p:.2g})."
     )
     settings, options = evidence.spec.settings, []
     if "min_epochs" in settings:
