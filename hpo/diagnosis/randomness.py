@@ -187,8 +187,9 @@ def _told(
         "spread_p": least,
     }
     text = (
-        f"The {len(later)} trials that {evidence.searcher} proposed later are better than its {len(first)} first, random "
-        f"ones in {a:.0%} of pairs; random search has 50%, a searcher that learns {HEALTHY:.0%} or more (p = {p:.2g}). "
+        f"The {len(later)} trials that {evidence.searcher} proposed later are better than its {len(first)} first, "
+        f"random ones in {a:.0%} of pairs; random search has 50%, a searcher that learns {HEALTHY:.0%} or more "
+        f"(p = {p:.2g}). "
     )
     if len(rewards) == 1:
         text += "All values are the same."
@@ -209,7 +210,8 @@ def _told(
         advice = (
             f"Give it more trials ({evidence.study.command('resume', '--trials', 2 * _budget(evidence))})"
             + (", or a greater `searcher.learning_rate`" if slower else "")
-            + "; search fewer hyperparameters at once; or take another searcher in a new study (`hpo searchers` lists them)."
+            + "; search fewer hyperparameters at once; or take another searcher in a new study (`hpo searchers` lists "
+            "them)."
         )
     return _found(evidence, figures, text, advice)
 

@@ -150,9 +150,9 @@ def _told(evidence: Evidence, step: Step, seen: float, p: float, expected: float
         "p": p,
     }
     text = (
-        f"Ranks at epoch {step.epochs} do not foretell those at epoch {step.above}: Spearman's correlation is {seen:.2f} "
-        f"over the {len(step.here)} trials that went on; among as many survivors of a rung that is well it is about "
-        f"{expected:.2f} (p = {p:.2g})."
+        f"Ranks at epoch {step.epochs} do not foretell those at epoch {step.above}: Spearman's correlation is "
+        f"{seen:.2f} over the {len(step.here)} trials that went on; among as many survivors of a rung that is well it "
+        f"is about {expected:.2f} (p = {p:.2g})."
     )
     settings, options = evidence.spec.settings, []
     if "min_epochs" in settings:
