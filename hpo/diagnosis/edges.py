@@ -4,7 +4,7 @@ For each numeric hyperparameter and each end of its range, the *edge* is the out
 or the end value alone of a range with at most ten. The figure is how many of the best tenth of the trials (at least 8)
 lie in it, beside how many of all do. It is told if both hold:
 
-* at least half of the best lie in the edge;
+* at least four fifths of the best lie in the edge;
 * the trials in the edge are better than the others: Mann and Whitney's U over the ranks of all trials, one-sided,
   normal with tie correction (https://doi.org/10.1214/aoms/1177730491), p <= SHARE after Holm's correction over all
   names and ends.
@@ -38,6 +38,7 @@ KIND: Final = "edges"
 QUESTION: Final = "do the best trials pile up at the end of a range?"
 EDGE: Final = 0.1  # of the range
 BEST: Final = 0.1  # of the trials
+MOST: Final = 0.8  # of them, that lie in the edge
 FEWEST_BEST: Final = 8
 FEWEST: Final = 40  # trials with a value: the best 8 are then a fifth of them
 
@@ -81,7 +82,7 @@ def check(evidence: Evidence) -> Check:
     piled = [
         _told(evidence, edge, p)
         for edge, p in sorted(zip(edges, corrected, strict=True), key=lambda pair: pair[1])
-        if p <= SHARE and 2 * edge.best_inside >= edge.best
+        if p <= SHARE and edge.best_inside >= MOST * edge.best
     ]
     return Check(KIND, QUESTION, tuple(piled))
 

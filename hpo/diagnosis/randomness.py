@@ -19,13 +19,15 @@ on smooth functions of 3 and 8 hyperparameters TPE, CMA-ES and the Gaussian proc
 What was proposed tells two causes apart: whether the later proposals are spread as the space's own distribution is, by
 Kolmogorov and Smirnov's test (chi-squared for a few values) with Holm's correction over all hyperparameters. Spread as
 random ones: nothing was learned. Concentrated, and yet no better: there is nothing to learn, as values are noise or all
-alike. This p is for the description only: proposals depend on each other.
+alike, unless values do depend on a hyperparameter, by Kruskal and Wallis's test of its four quarters with Holm's
+correction. Then the searcher works, and its first trials were lucky: nothing is told. These p are no proofs, as
+proposals depend on each other; they can only keep this check silent, or choose its words.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Final
 
@@ -36,13 +38,15 @@ from hpo.diagnosis.evidence import Evidence, count
 from hpo.diagnosis.records import SHARE, Check, Finding
 from hpo.domains import Domain
 from hpo.searcher import Needs
+from hpo.space import Space
 from hpo.text import printable
 from hpo.trial import Trial
 
 KIND: Final = "random"
 QUESTION: Final = "does the searcher learn from results?"
 HEALTHY: Final = 0.7  # of pairs that a searcher wins that has learned
-CONCENTRATED: Final = 0.01  # p below which proposals are called so
+CLEAR: Final = 0.01  # p below which proposals are called concentrated, and values dependent
+QUARTERS: Final = 4
 SPARE: Final = 4  # times as many configurations as trials, or none are left to choose from
 FEW_VALUES: Final = 20  # which have counts of their own
 
@@ -73,7 +77,13 @@ def check(evidence: Evidence) -> Check:
         return Check(KIND, QUESTION, missing=why)
     a = superiority([reward for _, reward in first], [reward for _, reward in later])
     p = chance_if_well(a, len(first), len(later))
-    return _told(evidence, first, later, a, p) if p <= SHARE else Check(KIND, QUESTION)
+    if p > SHARE:
+        return Check(KIND, QUESTION)
+    chances = spread([trial for trial, _ in later], evidence.spec.space)
+    preferred = min(chances.values(), default=1.0) < CLEAR
+    if preferred and min(dependence(results, evidence.spec.space).values(), default=1.0) < CLEAR:
+        return Check(KIND, QUESTION)
+    return _told(evidence, first, later, a, p, chances)
 
 
 def startup_trials(rewards: Sequence[float], startup: int, evidence: Evidence) -> int:
@@ -114,13 +124,32 @@ def chance_if_well(a: float, n: int, m: int, well: float = HEALTHY) -> float:
     return NormalDist().cdf((a - well) / math.sqrt(variance))
 
 
-def spread(trials: Sequence[Trial], evidence: Evidence) -> dict[str, float]:
+def spread(trials: Sequence[Trial], space: Space) -> dict[str, float]:
     """Hyperparameter to p of the hypothesis that its values were drawn from the space, after Holm's correction."""
     found = {}
-    for name, domain in evidence.spec.space.items():
+    for name, domain in space.items():
         values = [trial.params[name] for trial in trials if name in trial.params]
         if domain.size != 1 and values:
             found[name] = _drawn(domain, values)
+    return _corrected(found)
+
+
+def dependence(results: Sequence[tuple[Trial, float]], space: Space) -> dict[str, float]:
+    """Hyperparameter to p of the hypothesis that rewards do not depend on it, after Holm's correction."""
+    from scipy.stats import kruskal
+
+    found = {}
+    for name, domain in space.items():
+        known = [(domain.encode(trial.params[name]), reward) for trial, reward in results if name in trial.params]
+        places, rewards = np.array(known).reshape(-1, 2).T
+        parts = np.searchsorted(np.quantile(places, [0.25, 0.5, 0.75]), places) if len(known) else places
+        groups = [rewards[parts == part] for part in range(QUARTERS) if (parts == part).any()]
+        if len(groups) > 1 and len(set(rewards.tolist())) > 1:
+            found[name] = float(kruskal(*groups).pvalue)
+    return _corrected(found)
+
+
+def _corrected(found: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(found, holm(list(found.values())), strict=True)) if found else {}
 
 
@@ -174,8 +203,8 @@ def _told(
     later: Sequence[tuple[Trial, float]],
     a: float,
     p: float,
+    chances: Mapping[str, float],
 ) -> Check:
-    chances = spread([trial for trial, _ in later], evidence)
     name, least = min(chances.items(), key=lambda item: item[1], default=("", 1.0))
     rewards = {reward for _, reward in [*first, *later]}
     figures: dict[str, object] = {
@@ -197,7 +226,7 @@ def _told(
             "Nothing that is searched changes the value: see whether the objective uses the hyperparameters, or take a "
             "metric of more resolution (a loss instead of an accuracy)."
         )
-    elif least < CONCENTRATED:
+    elif least < CLEAR:
         text += f"It did prefer some values, most of all of {printable(name)}, to no avail: values look like noise."
         advice = (
             "Make values less noisy (more epochs, more validation data, `--folds 5` or the mean of several seeds), or "
