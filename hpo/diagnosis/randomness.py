@@ -12,8 +12,8 @@ searcher is *well*, A >= 0.7, and it is told as random only if that can be ruled
     V = a (1 - a) (1 + N ((1 - a) / (2 - a) + a / (1 + a))) / (n m),  N = (n + m) / 2 - 1
 
 the score form of Newcombe's method 5 (Statistics in Medicine 25 (2006), 559-573, https://doi.org/10.1002/sim.2324).
-Where even A = 0.5 would not be told, there are too few trials to judge. 0.7 because searchers that work are above it:
-on smooth functions of 3 and 8 hyperparameters TPE, CMA-ES and the Gaussian process have 0.8 to 0.95 after 64 trials and
+Where not even A = 0.5 would be told, there are too few trials to call it well. 0.7 because searchers that work are
+above: on smooth functions of 3 and 8 hyperparameters TPE, CMA-ES and the Gaussian process have 0.8 to 0.95 after 64 trials and
 `nas` 0.7 to 0.8 after 256; on noise all have 0.45 to 0.55.
 
 What was proposed tells two causes apart: whether the later proposals are spread as the space's own distribution is, by
@@ -72,11 +72,11 @@ def check(evidence: Evidence) -> Check:
         there_are = count(evidence.most, "configuration")
         why = f"{evidence.tried:,} of only {there_are} have been tried: few are left to choose from"
         return Check(KIND, QUESTION, missing=why)
-    if chance_if_well(0.5, len(first), len(later)) > SHARE:
-        why = f"{len(first)} random and {count(len(later), 'later trial')} are too few to tell learning from luck"
-        return Check(KIND, QUESTION, missing=why)
     a = superiority([reward for _, reward in first], [reward for _, reward in later])
     p = chance_if_well(a, len(first), len(later))
+    if p > SHARE and chance_if_well(0.5, len(first), len(later)) > SHARE:
+        why = f"{len(first)} random and {count(len(later), 'later trial')} are too few to tell learning from luck"
+        return Check(KIND, QUESTION, missing=why)
     if p > SHARE:
         return Check(KIND, QUESTION)
     chances = spread([trial for trial, _ in later], evidence.spec.space)

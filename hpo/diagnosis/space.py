@@ -27,9 +27,9 @@ def check(evidence: Evidence) -> Check:
         return Check(KIND, QUESTION)
     rest = "and it goes on by hand" if left is None else f"and {count(left, 'trial')} of the budget are left"
     whole = evidence.spec.space.size == most
-    where = "the space has" if whole else f"the {evidence.searcher} has of this space"
+    where = "of the space" if whole else f"that {evidence.searcher} makes of the space"
     figures = {"configurations": most, "tried": evidence.tried, "budget_left": left}
-    text = f"All {count(most, 'configuration')} that {where} have been tried, {rest}."
+    text = f"All {count(most, 'configuration')} {where} have been tried, {rest}."
     return Check(KIND, QUESTION, (Finding(KIND, figures, text, _advice(evidence, whole)),))
 
 

@@ -22,11 +22,17 @@ def curve(p):
 @pytest.mark.parametrize(
     ("searcher", "trials", "needed", "words"),
     [
-        (TPE(startup_trials=3), 5, 6, "3 at random before its model begins"),
+        pytest.param(TPE(startup_trials=3), 5, 6, "3 at random before its model begins", marks=pytest.mark.ci),
         (Grid(points=4), 10, 16, "its grid has 16 points"),
-        (Optuna("CmaEsSampler"), 12, 30, "5 generations of 6"),
+        pytest.param(Optuna("CmaEsSampler"), 12, 30, "5 generations of 6", marks=pytest.mark.ci),
         (Halving(), 2, 3, "1 bracket of 9 trials with rungs at 1, 3, 9 epochs"),
-        (Halving(searcher="tpe"), 6, 7, "3 brackets of 9 trials with rungs at 1, 3, 9 epochs, since tpe needs 20"),
+        pytest.param(
+            Halving(searcher="tpe"),
+            6,
+            7,
+            "3 brackets of 9 trials with rungs at 1, 3, 9 epochs, since tpe needs 20",
+            marks=pytest.mark.ci,
+        ),
     ],
 )
 def test_a_budget_too_small_is_told_and_one_that_is_enough_is_not(searcher, trials, needed, words, made, checked):
@@ -43,9 +49,11 @@ def test_a_study_without_a_budget_is_beside_it(made, checked):
 
 
 def test_a_space_that_is_used_up_is_told_with_what_is_left(made, checked):
-    (found,) = checked(made(plain, FINITE, trials=10), "space").findings
-    assert found.figures == {"configurations": 6, "tried": 6, "budget_left": 4}
-    assert found.text == "All 6 configurations that the space has have been tried, and 4 trials of the budget are left."
+    study = made(plain, FINITE, trials=99)
+    (found,) = checked(study, "space").findings
+    left = 99 - len(study.trials)
+    assert found.figures == {"configurations": 6, "tried": 6, "budget_left": left}
+    assert found.text == f"All 6 configurations of the space have been tried, and {left} trials of the budget are left."
 
 
 def test_a_grid_that_is_used_up_is_told_with_a_finer_one(made, checked):
@@ -54,6 +62,7 @@ def test_a_grid_that_is_used_up_is_told_with_a_finer_one(made, checked):
     assert "`--set searcher.points=5`" in found.advice
 
 
+@pytest.mark.ci
 def test_a_space_that_is_used_up_with_its_budget_is_complete(made, checked):
     assert checked(made(plain, FINITE, trials=6), "space").verdict == "clear"
     assert checked(made(plain, FINITE, trials=5), "space").verdict == "clear"

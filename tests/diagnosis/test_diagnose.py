@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import subprocess
 import sys
 
@@ -57,6 +56,7 @@ def test_findings_are_printed_with_what_to_try_and_are_the_same_in_json(made, ca
     assert {check["verdict"] for check in data["checks"]} == {"clear", "beside", "found"}
 
 
+@pytest.mark.ci
 def test_hostile_names_move_no_cursor(made, capsys):
     def fails(p):
         if p["\u202e[red]x"] > 0.7:
@@ -74,6 +74,7 @@ def test_a_study_of_hardly_a_trial_is_silent(trials, made):
     assert diagnose(made(square, trials=trials)) == []
 
 
+@pytest.mark.ci
 def test_a_study_by_hand_and_under_way_can_be_diagnosed(tmp_path):
     study = hpo.create_study({"x": Float(0, 1)}, "tpe", direction="minimize", store=tmp_path / "hpo.db")
     assert diagnose(study) == []
@@ -84,6 +85,7 @@ def test_a_study_by_hand_and_under_way_can_be_diagnosed(tmp_path):
     study.close()
 
 
+@pytest.mark.ci
 def test_conditions_constants_and_all_kinds_of_values_can_be_diagnosed(made):
     space = {
         "k": Choice((None, True, 1, 1.0, "a", [1, 2])),
@@ -99,6 +101,7 @@ def test_conditions_constants_and_all_kinds_of_values_can_be_diagnosed(made):
     json.dumps(finding.to_json())
 
 
+@pytest.mark.ci
 def test_a_searcher_that_is_not_installed_stops_no_other_check(made, monkeypatch):
     study = made(failing_above, trials=60)
     monkeypatch.setattr("hpo.registry.entries", lambda group: {})
@@ -107,6 +110,7 @@ def test_a_searcher_that_is_not_installed_stops_no_other_check(made, monkeypatch
     assert [check.verdict for check in checks] == ["unknown", "beside", "unknown", "clear", "beside", "found"]
 
 
+@pytest.mark.ci
 def test_diagnosing_trials_of_a_function_imports_no_torch(made):
     study = made(square, trials=5)
     code = (

@@ -19,7 +19,7 @@ def centred(p):
     return (math.log10(p["learning_rate"]) + 2.5) ** 2 + (p["b"] - 0.5) ** 2
 
 
-@pytest.mark.parametrize("searcher", ["random", Keen()])
+@pytest.mark.parametrize("searcher", ["random", pytest.param(Keen(), marks=pytest.mark.ci)])
 def test_a_range_that_ends_too_early_is_told_with_a_wider_bound(searcher, made, checked):
     study = made(falling, RATE, searcher, 100)
     (found,) = checked(study, "edges").findings
@@ -33,11 +33,12 @@ def test_a_range_that_ends_too_early_is_told_with_a_wider_bound(searcher, made, 
     assert found.figures["inside"] == len(inside)
 
 
-@pytest.mark.parametrize("searcher", ["random", Keen()])
+@pytest.mark.parametrize("searcher", ["random", pytest.param(Keen(), marks=pytest.mark.ci)])
 def test_an_optimum_inside_is_silent(searcher, made, checked):
     assert checked(made(centred, RATE, searcher, 100), "edges").verdict == "clear"
 
 
+@pytest.mark.ci
 def test_the_end_of_a_conditional_range_is_seen_among_the_trials_that_have_it(made, checked):
     space = {"k": Choice(("a", "b")), "n": Int(1, 64, log=True, when={"k": ["b"]})}
     study = made(lambda p: 1 / p.get("n", 8), space, "random", 200)
@@ -46,6 +47,7 @@ def test_the_end_of_a_conditional_range_is_seen_among_the_trials_that_have_it(ma
     assert found.figures["widen_to"] == 256
 
 
+@pytest.mark.ci
 def test_a_natural_end_is_told_with_other_advice(made, checked):
     space = {"dropout": Float(0.0, 0.6), "depth": Int(1, 4)}
     found = checked(made(lambda p: p["dropout"] + 0.01 * p["depth"], space, "random", 100), "edges").findings
@@ -81,6 +83,7 @@ def test_wider_bounds_are_legal_and_further_out(domain, low, high):
     assert beyond.problem() is None
 
 
+@pytest.mark.ci
 def test_too_few_trials_and_equal_values_cannot_be_judged(made, checked):
     assert checked(made(falling, RATE, trials=39), "edges").missing == "39 trials with a value, and it takes 40"
     assert checked(made(lambda p: 0.0, RATE, trials=60), "edges").missing == "all values are the same"
