@@ -13,8 +13,8 @@ searcher is *well*, A >= 0.7, and it is told as random only if that can be ruled
 
 the score form of Newcombe's method 5 (Statistics in Medicine 25 (2006), 559-573, https://doi.org/10.1002/sim.2324).
 Where not even A = 0.5 would be told, there are too few trials to call it well. 0.7 because searchers that work are
-above: on smooth functions of 3 and 8 hyperparameters TPE, CMA-ES and the Gaussian process have 0.8 to 0.95 after 64 trials and
-`nas` 0.7 to 0.8 after 256; on noise all have 0.45 to 0.55.
+above: on smooth functions of 3 and 8 hyperparameters TPE, CMA-ES and the Gaussian process have 0.8 to 0.95 after 64
+trials and `nas` 0.7 to 0.8 after 256; on noise all have 0.45 to 0.55.
 
 What was proposed tells two causes apart: whether the later proposals are spread as the space's own distribution is, by
 Kolmogorov and Smirnov's test (chi-squared for a few values) with Holm's correction over all hyperparameters. Spread as
@@ -27,9 +27,9 @@ proposals depend on each other; they can only keep this check silent, or choose 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def check(evidence: Evidence) -> Check:
         return Check(KIND, QUESTION, missing=why)
     if p > SHARE:
         return Check(KIND, QUESTION)
-    chances = spread([trial for trial, _ in later], evidence.spec.space)
+    chances = spread([trial for trial, _ in first], [trial for trial, _ in later], evidence.spec.space)
     preferred = min(chances.values(), default=1.0) < CLEAR
     if preferred and min(dependence(results, evidence.spec.space).values(), default=1.0) < CLEAR:
         return Check(KIND, QUESTION)
@@ -124,13 +124,19 @@ def chance_if_well(a: float, n: int, m: int, well: float = HEALTHY) -> float:
     return NormalDist().cdf((a - well) / math.sqrt(variance))
 
 
-def spread(trials: Sequence[Trial], space: Space) -> dict[str, float]:
-    """Hyperparameter to p of the hypothesis that its values were drawn from the space, after Holm's correction."""
+def spread(first: Sequence[Trial], later: Sequence[Trial], space: Space) -> dict[str, float]:
+    """Hyperparameter to p of the hypothesis that its later values are random draws, after Holm's correction.
+
+    Draws from the space, or of a searcher that keeps to a few values of a range, as `nas` does, from these.
+    """
     found = {}
     for name, domain in space.items():
-        values = [trial.params[name] for trial in trials if name in trial.params]
+        values = [trial.params[name] for trial in later if name in trial.params]
+        kept = (
+            {*values, *(trial.params[name] for trial in first if name in trial.params)} if domain.size is None else ()
+        )
         if domain.size != 1 and values:
-            found[name] = _drawn(domain, values)
+            found[name] = _even(values, kept) if 0 < len(kept) <= FEW_VALUES else _drawn(domain, values)
     return _corrected(found)
 
 
@@ -151,6 +157,13 @@ def dependence(results: Sequence[tuple[Trial, float]], space: Space) -> dict[str
 
 def _corrected(found: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(found, holm(list(found.values())), strict=True)) if found else {}
+
+
+def _even(values: Sequence[Any], kept: Iterable[Any]) -> float:
+    """P that values were drawn evenly from those that are kept to."""
+    from scipy.stats import chisquare
+
+    return float(chisquare([values.count(value) for value in kept]).pvalue) if len(set(kept)) > 1 else 0.0
 
 
 def _drawn(domain: Domain, values: Sequence[object]) -> float:

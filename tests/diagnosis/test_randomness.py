@@ -75,7 +75,7 @@ def test_rounds_as_large_as_the_budget_are_told(made, checked):
 
 
 def test_too_few_trials_cannot_be_judged(made, checked):
-    check = checked(made(bowl, searcher=Deaf(), trials=24, seed=1), "random")
+    check = checked(made(bowl, searcher=Keen(), trials=24), "random")
     assert check.findings == ()
     assert check.missing == "16 random and 8 later trials are too few to tell learning from luck"
     assert (
@@ -108,9 +108,9 @@ def test_tpe_on_noise_is_told_and_on_a_function_is_silent(made, checked):
     rng = generator(2, "noise")
     told = [
         checked(made(lambda p: float(rng.random()), space, "tpe", 160, seed=seed), "random").verdict
-        for seed in range(6)
+        for seed in range(4)
     ]
-    assert told.count("found") >= 3
+    assert told.count("found") >= 2
     well = [
         checked(made(lambda p: (p["x"] - 0.4) ** 2 + p["n"] / 9, space, "tpe", 120, seed=seed), "random").verdict
         for seed in range(6)
