@@ -64,6 +64,25 @@ class Result:
     own: bool
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a searcher needs in a study to be more than random draws, and where it ends.
+
+    Attributes:
+        startup: successful results before its proposals depend on results; None: they never do, by design.
+        trials: full trainings below which it is hardly itself, >= 1.
+        why: what these are for, as the end of a sentence: "10 random ones before its model begins, ...".
+        blind: why results have no effect in this study, though they should; empty: they have.
+        most: how many configurations it can propose in all; None: as many as the space has.
+    """
+
+    startup: int | None = None
+    trials: int = 1
+    why: str = ""
+    blind: str = ""
+    most: int | None = None
+
+
 @dataclass(eq=False)
 class Searcher(ABC):
     """Base of all searchers; see the module's text for the contract.
@@ -148,6 +167,10 @@ class Searcher(ABC):
         """Whether there is nothing left to propose, whatever is told next."""
         self._require_study()
         return self.untried() == 0
+
+    def needs(self) -> Needs | None:
+        """What it needs in the study that it is bound to, for `hpo doctor`; None: it does not say."""
+        return None
 
     def settings(self) -> dict[str, Any]:
         """The settings as JSON; `type(self)(**settings)` gives an equal searcher."""

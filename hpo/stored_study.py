@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hpo.comparison.health import Health
     from hpo.comparison.winner import Winner
+    from hpo.diagnosis import Finding
     from hpo.store.stored_copy import StoredCopy
 
 
@@ -214,6 +215,12 @@ class StoredStudy:
 
         first = max(0, sum(self.counts().values()) - MOST_HEALTH)
         return summarize(self._store.summaries(self._id, first), self.spec.direction)
+
+    def diagnose(self) -> list[Finding]:
+        """What may be wrong with the study, each finding with its figures and what to try: what `hpo doctor` prints."""
+        from hpo.diagnosis import diagnose
+
+        return diagnose(self)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a trial: number, state, value, epochs, seconds, then the hyperparameters (missing where inactive)."""

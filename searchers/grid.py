@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hpo import seeding
 from hpo.errors import UsageError
 from hpo.grid import Grid as Points
-from hpo.searcher import Result, Searcher
+from hpo.searcher import Needs, Result, Searcher
 from hpo.trial import Proposal
 from hpo.values import brief, canonical
 
@@ -40,6 +40,10 @@ class Grid(Searcher):
     def size(self) -> int:
         """How many points the grid has."""
         return self._grid.size
+
+    def needs(self) -> Needs:
+        """A trial for every point."""
+        return Needs(trials=self.size, why=f"its grid has {self.size:,} points", most=self.size)
 
     @property
     def exhausted(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from hpo.errors import MismatchError, UsageError
 from hpo.registry import make_searcher
-from hpo.searcher import Result, Searcher
+from hpo.searcher import Needs, Result, Searcher
 from hpo.trial import Outcome, Proposal, State
 
 
@@ -74,6 +74,19 @@ class Halving(Searcher):
     def exhausted(self) -> bool:
         """Whether the proposing searcher is exhausted and nothing is left to promote."""
         return self._inner.exhausted and not self._members
+
+    def needs(self) -> Needs | None:
+        """A bracket, and as many as hold the trials that the proposing searcher needs; None if that does not say."""
+        inner = self._inner.needs()
+        if inner is None:
+            return None
+        brackets = -(-inner.trials // self._width)
+        trials = -(-brackets * bracket_epochs(self.rungs, self.eta) // self.rungs[-1])
+        rungs = ", ".join(map(str, self.rungs))
+        why = f"{brackets} bracket{'s' * (brackets > 1)} of {self._width} trials with rungs at {rungs} epochs"
+        if brackets > 1:
+            why += f", since {self._inner_name} needs {inner.trials} trials in the first rung ({inner.why})"
+        return Needs(inner.startup, trials, why, inner.blind, inner.most)
 
     def may_continue(self, number: int) -> bool:
         """Whether the trial is in the rung under way."""
@@ -151,6 +164,12 @@ def rung_epochs(most: int, eta: int, least: int) -> list[int]:
     while rungs[0] // eta >= least:
         rungs.insert(0, rungs[0] // eta)
     return rungs
+
+
+def bracket_epochs(rungs: Sequence[int], eta: int) -> int:
+    """Epochs that a bracket without failures trains, each trial from where it is."""
+    steps = zip((0, *rungs), rungs, strict=False)
+    return sum(eta ** (len(rungs) - 1 - i) * (after - before) for i, (before, after) in enumerate(steps))
 
 
 def best(results: Iterable[Result], count: int) -> list[int]:

@@ -28,7 +28,7 @@ import torch
 from hpo import seeding
 from hpo.domains import Choice
 from hpo.errors import MismatchError, UsageError
-from hpo.searcher import Result, Searcher
+from hpo.searcher import Needs, Result, Searcher
 from hpo.space import Space
 from hpo.torch_mode import own_mode
 from hpo.trial import Proposal
@@ -38,6 +38,7 @@ from searchers.controller import Emitted, Moments, Weights
 BATCH = controller.ROWS  # children per update
 BASELINE_DECAY = 0.9  # per update
 ENTROPY_HALF_LIFE = 30.0  # updates
+LEAST_UPDATES = 16  # that teach it something: its trials are then better than random ones in 3 of 4 pairs
 MAX_NORM = 1.0  # of the gradient, before Adam
 MEMORY = 64  # finite rewards among which a failed child finds the worst
 MAX_RANGE = 64  # a range of more values is thinned to `points`
@@ -229,6 +230,12 @@ class NAS(Searcher):
     def default_batch(self) -> int:
         """One update a round, each child drawn from the policy that it is about to improve."""
         return BATCH
+
+    def needs(self) -> Needs:
+        """Updates enough for its controller to prefer anything."""
+        blind = "" if self.learning_rate else "learning_rate is 0: the controller never changes"
+        why = f"its controller learns once in {BATCH} trials, and little before it has done so {LEAST_UPDATES} times"
+        return Needs(BATCH, BATCH * LEAST_UPDATES, why, blind)
 
     def _start(self) -> None:
         self._vocabulary = Vocabulary(self.space, self.points)

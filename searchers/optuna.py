@@ -11,6 +11,7 @@ NOTE: a configuration of a finite space is not proposed twice. Optuna's samplers
 asked again a few times, then an untried configuration is drawn at random.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ from hpo.domains import Choice, Domain, Float
 from hpo.errors import SpaceError, UsageError, did_you_mean
 from hpo.grid import Grid
 from hpo.optuna_space import distribution, quiet
-from hpo.searcher import Result, Searcher
+from hpo.searcher import Needs, Result, Searcher
 from hpo.trial import Proposal
 from hpo.values import canonical
 
+STARTUP = 10  # random trials of Optuna's TPE and Gaussian process
+GENERATIONS = 5  # of CMA-ES, below which it has hardly moved
 RETRIES = 3  # how often a sampler that repeats itself is asked again
 LARGEST = 1e100  # values are clipped to it, so that their squares are finite
 
@@ -169,6 +172,10 @@ class _OptunaSearcher(Searcher):
         offered.clear()
 
 
+def _model(startup: int) -> Needs:
+    return Needs(startup, 2 * startup, f"{startup} at random before its model begins, and as many for the model")
+
+
 _FRESH: dict[str, Callable[[int], BaseSampler]] = {
     "RandomSampler": lambda seed: RandomSampler(seed=seed),
     "TPESampler": lambda seed: TPESampler(seed=seed, constant_liar=True),
@@ -207,6 +214,25 @@ class Optuna(_OptunaSearcher):
         """Name for messages, with the sampler."""
         return f"optuna:{self.sampler}"
 
+    def needs(self) -> Needs:
+        """As its sampler."""
+        if self.sampler in ("RandomSampler", "QMCSampler"):
+            return Needs()
+        return self._generations() if self.sampler == "CmaEsSampler" else _model(STARTUP)
+
+    def _generations(self) -> Needs:
+        """Of CMA-ES, which leaves choices and what is not always active to random draws."""
+        moved = [
+            name
+            for name, axis in self._axes.items()
+            if not isinstance(axis.distribution, CategoricalDistribution) and not self.space.parents(name)
+        ]
+        if not moved:
+            return Needs(1, blind="CMA-ES moves numbers that are always active, and the space has none")
+        size = 4 + math.floor(3 * math.log(len(moved)))  # Hansen, https://arxiv.org/abs/1604.00772, equation 48
+        why = f"{GENERATIONS} generations of {size}, which its distribution takes to move"
+        return Needs(2 * size, GENERATIONS * size, why)  # the second generation is nearly as the first, which is blind
+
     @property
     def replays_asks(self) -> bool:
         """Whether the sampler has a memory of its own."""
@@ -232,6 +258,10 @@ class TPE(_OptunaSearcher):
     def __post_init__(self) -> None:
         if self.startup_trials < 1:
             raise UsageError(f"searcher 'tpe': startup_trials is {self.startup_trials}, expected at least 1")
+
+    def needs(self) -> Needs:
+        """The random trials, and as many that use them."""
+        return _model(self.startup_trials)
 
     def _sampler(self, seed: int) -> BaseSampler:
         joint = self.space.conditional

@@ -6,7 +6,7 @@ https://jmlr.org/papers/v13/bergstra12a.html
 
 from dataclasses import dataclass
 
-from hpo.searcher import Searcher
+from hpo.searcher import Needs, Searcher
 from hpo.trial import Proposal
 
 
@@ -18,6 +18,10 @@ class Random(Searcher):
     def default_batch(self) -> int:
         """Draws do not depend on results, so a round may be as large as hardware likes."""
         return 1024
+
+    def needs(self) -> Needs:
+        """Nothing: results have no effect."""
+        return Needs()
 
     def _ask(self, n: int) -> list[Proposal]:
         numbers = range(self.next_number, self.next_number + n)

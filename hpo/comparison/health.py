@@ -18,6 +18,7 @@ DEAD: Final = 0.5  # share of relu units
 VANISHING: Final = 1e-6  # norm of the first layer's gradient
 BALANCE: Final = 1e-3  # of the norms of first and last layer: where all of training is over, both are small
 LEVEL: Final = 0.01  # of Fisher's exact test, over all regions that were looked at
+CUTS: Final = 200  # of one range that are looked at, evenly over its values
 STRENGTH: Final = 3.0  # times as many failures in a region as elsewhere
 
 
@@ -32,6 +33,11 @@ class Share:
 
     count: int
     of: int
+
+    @property
+    def rate(self) -> float:
+        """The share, in [0, 1]."""
+        return self.count / self.of
 
     def __str__(self) -> str:
         return f"{self.count} of {self.of}"
@@ -176,7 +182,9 @@ def divergence(trials: Sequence[Trial], diverged: Sequence[bool]) -> tuple[Regio
     counts = np.array([(r.inside.count, r.inside.of, r.elsewhere.count, r.elsewhere.of) for r in strong])
     for region, p in zip(strong, fisher(*counts.T), strict=True):
         corrected = min(1.0, float(p) * len(candidates))
-        if corrected < LEVEL and (region.name not in best or corrected < best[region.name].p):
+        told = best.get(region.name)
+        # of many trials p is 0 in more than one region: the one with the greater rate is the clearer
+        if corrected < LEVEL and (told is None or (corrected, -region.inside.rate) < (told.p, -told.inside.rate)):
             best[region.name] = replace(region, p=corrected)
     return tuple(sorted(best.values(), key=lambda region: region.p))
 
@@ -209,7 +217,8 @@ def _candidates(name: str, trials: Sequence[Trial], failed: np.ndarray) -> Itera
         distinct, places = np.unique(np.array(values, dtype=np.float64), return_inverse=True)
         counts = np.cumsum(np.bincount(places, failed)).astype(int)  # of trials up to each value
         sizes = np.cumsum(np.bincount(places))
-        for i in range(len(distinct) - 1):
+        between_two = np.unique(np.linspace(0, len(distinct) - 2, min(CUTS, len(distinct) - 1)).round().astype(int))
+        for i in between_two.tolist():
             cut = between(float(distinct[i]), float(distinct[i + 1]))
             yield region("<=", cut, int(counts[i]), int(sizes[i]))
             yield region(">", cut, total.count - int(counts[i]), total.of - int(sizes[i]))
