@@ -112,6 +112,7 @@ class Database:
     def check(self) -> None:
         """Raise DataError if pages or indexes are damaged; reads the whole file."""
         problems = [row["quick_check"] for row in self.query("PRAGMA quick_check(1)")]
+        _check_pages_were_read(problems, self.path)
         if problems != ["ok"]:
             what = problems[0].splitlines()[-1] if problems else "no answer"
             raise DataError(f"store {self.path} is damaged ({what}): it is left as it is; go on with a backup")
@@ -229,6 +230,16 @@ def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
         for kind, name, sql in rows
         if not (kind in ("table", "index") and name.startswith("sqlite_"))
     }
+
+
+def _check_pages_were_read(problems: Sequence[str], path: Path) -> None:
+    """Raise StorageError if what `quick_check` found is a disk that cannot be read: it says so like of damage."""
+    failed = re.search(r"unable to get the page\. error code=(\d+)", problems[0]) if problems else None
+    if failed and int(failed[1]) & 0xFF == sqlite3.SQLITE_IOERR:
+        raise StorageError(
+            f"store {path} cannot be read: input/output error (SQLite's code {failed[1]}): look at the disk, then try "
+            "again"
+        )
 
 
 @functools.cache

@@ -13,6 +13,7 @@ events and evaluations as the undisturbed command.
 
 import collections
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -28,6 +29,7 @@ from storms.studies import STUDIES, Study
 PAUSE = 0.01  # seconds of each epoch of a function
 PLAIN_SHARE = 0.4  # of the attempts are processes of their own
 ORPHAN_SECONDS = 20.0  # after which no process of a storm may be left
+PATIENCE = 8  # attempts at a study after which the moment is drawn from twice the duration, so that it ends some day
 MARK = "STORM_MARK"  # in the environment of every process of this storm
 KILLS: dict[str, tuple[int, ...]] = {
     "SIGKILL": (signal.SIGKILL,),
@@ -89,10 +91,12 @@ class Storm:
         expected, seconds = self.steady(study)
         path = self.folder / f"{self.tally.studies}.db"
         before = content(path)
-        while True:
+        for nth in itertools.count():
             own = self.chance.random() < PLAIN_SHARE
             resumes = bool(before["studies"]) and self.chance.random() < 0.5
-            code = self._attempt(study.resume(str(path)) if resumes else study.run(str(path)), path, own, seconds[own])
+            argv = study.resume(str(path)) if resumes else study.run(str(path))
+            longest = seconds[own] * (1 + nth / PATIENCE)
+            code = self._attempt(argv, path, own, self.chance.uniform(0.0, longest))
             after = content(path, copied=code != 0 and self.chance.random() < 0.5)
             check_growth(before, after)
             said = path.with_suffix(".err")
@@ -114,10 +118,10 @@ class Storm:
         said.touch()
         return plain(argv, said, PAUSE) if own else self.fork.start(argv, said)
 
-    def _attempt(self, argv: list[str], path: Path, own: bool, seconds: float) -> int:
+    def _attempt(self, argv: list[str], path: Path, own: bool, after: float) -> int:
         """An attempt that is killed, unless it ends first; its exit code."""
         name = self.chance.choice(list(KILLS))
-        after, pause = self.chance.uniform(0.0, seconds), self.chance.uniform(0.0, 0.1)
+        pause = self.chance.uniform(0.0, 0.1)
         attempt = self._start(argv, path, own)
         for number in KILLS[name]:
             if attempt.ends_within(after):

@@ -56,4 +56,9 @@ class Study:
         return ["resume", NAME, "--verbose", "--store", store, *where]
 
 
-STUDIES = [Study(searcher, place, 36 if searcher == "nas" else 12) for place in PLACES for searcher in SEARCHERS]
+# of one searcher after the other, so that a short storm has met every searcher and every place
+STUDIES = [
+    Study(searcher, PLACES[(i + turn) % len(PLACES)], 36 if searcher == "nas" else 12)
+    for turn in range(len(PLACES))
+    for i, searcher in enumerate(SEARCHERS)
+]
