@@ -4,8 +4,8 @@
 
 Every mode says what it did in a line or more, and what was lost: nothing may be.
 
-    drivers     the command killed by SIGKILL, SIGTERM and Ctrl-C until its study is done: every searcher; trials in this
-                process, in worker processes and as a population; the same trials as undisturbed
+    drivers     the command killed by SIGKILL, SIGTERM and Ctrl-C until its study is done, and what it has come to
+                compared with an undisturbed run: every searcher; trials in this process, in workers, as a population
     workers     worker processes, and helpers of the population engine, killed
     errors      an input/output error, a full disk, a lock that stays at the n-th operation, n = 1, 2, 3, ...
     power       the power cut before the n-th operation, n = 1, 2, 3, ...; unsynced writes dropped, kept by chance, torn
@@ -62,7 +62,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", nargs="*", help="some of them only", metavar="MODE")
     parser.add_argument("--quick", action="store_true", help="fewer of everything")
-    parser.add_argument("--folder", type=Path, help="of the stores, on the disk to be measured; default: a temporary one")
+    parser.add_argument(
+        "--folder", type=Path, help="of the stores, on the disk to be measured; default: a temporary one"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # that the environment may have changed
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as under nohup: then no Ctrl-C would reach the drivers

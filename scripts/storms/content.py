@@ -24,7 +24,7 @@ NUMBER, STATE, EPOCHS, VALUE, KIND = 1, 6, 7, 9, 10  # columns of evaluations
 SAVED = re.compile(r"^trial (\d+)(?: to epoch (\d+))?: (?:failed|(\S+) \()", re.MULTILINE)
 
 
-class BrokenStore(Exception):
+class BrokenStoreError(Exception):
     """A store is not what it must be."""
 
 
@@ -46,13 +46,13 @@ def content(path: Path, *, copied: bool = False) -> Content:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         try:
             if (problems := connection.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:
-                raise BrokenStore(f"{path}: {problems[:3]}")
+                raise BrokenStoreError(f"{path}: {problems[:3]}")
             found = {name: connection.execute(query).fetchall() for name, query in QUERIES.items()}
         except sqlite3.DatabaseError as error:
-            raise BrokenStore(f"{path}: {error}") from error
+            raise BrokenStoreError(f"{path}: {error}") from error
     for name in ("events", "trials", "evaluations"):
         if [row[0] for row in found[name]] != list(range(len(found[name]))):
-            raise BrokenStore(f"{path}: {name} are not numbered from 0")
+            raise BrokenStoreError(f"{path}: {name} are not numbered from 0")
     return found
 
 
@@ -62,18 +62,18 @@ def ended(found: Content) -> dict[int, tuple[Any, ...]]:
 
 
 def check_growth(before: Content, after: Content) -> None:
-    """Raise BrokenStore unless all that was in a store is still there."""
+    """Raise BrokenStoreError unless all that was in a store is still there."""
     events = before["events"]
     if after["events"][: len(events)] != events:
-        raise BrokenStore(f"events vanished or changed: {len(events)} before, now {after['events'][-3:]}")
+        raise BrokenStoreError(f"events vanished or changed: {len(events)} before, now {after['events'][-3:]}")
     there = ended(after)
     for evaluation, row in ended(before).items():
         if there.get(evaluation) != row:
-            raise BrokenStore(f"evaluation {evaluation} was {row}, is {there.get(evaluation)}")
+            raise BrokenStoreError(f"evaluation {evaluation} was {row}, is {there.get(evaluation)}")
 
 
 def check_told(said: str, after: Content) -> int:
-    """How many results `--verbose` showed; raise BrokenStore unless the store has each of them."""
+    """How many results `--verbose` showed; raise BrokenStoreError unless the store has each of them."""
     there = {
         (row[NUMBER], max(row[EPOCHS], 1)): number(row[VALUE]) if row[STATE] == "done" else None
         for row in ended(after).values()
@@ -82,7 +82,9 @@ def check_told(said: str, after: Content) -> int:
     for trial, epochs, value in shown:
         key = (int(trial), int(epochs or 1))
         if key not in there or there[key] != (value or None):
-            raise BrokenStore(f"trial {trial} was shown with {value or 'a failure'}, the store has {there.get(key)}")
+            raise BrokenStoreError(
+                f"trial {trial} was shown with {value or 'a failure'}, the store has {there.get(key)}"
+            )
     return len(shown)
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storms.attempts import Attempt, Server, plain, server
-from storms.content import BrokenStore, Content, check_growth, check_told, content, differences
+from storms.content import BrokenStoreError, Content, check_growth, check_told, content, differences
 from storms.studies import STUDIES, Study
 
 PAUSE = 0.01  # seconds of each epoch of a function
@@ -79,10 +79,10 @@ class Storm:
                 code = self._start(study.run(str(path)), path, own).code()
                 seconds[own] = time.monotonic() - begin
                 if code != 0:
-                    raise BrokenStore(f"{study.label}: {code}: {path.with_suffix('.err').read_text()[-2000:]}")
+                    raise BrokenStoreError(f"{study.label}: {code}: {path.with_suffix('.err').read_text()[-2000:]}")
                 found.append(content(path))
             if found[0] != found[1]:
-                raise BrokenStore(f"{study.label}: another study in a fork than in a process of its own")
+                raise BrokenStoreError(f"{study.label}: another study in a fork than in a process of its own")
             self._steady[study] = found[0], seconds
         return self._steady[study]
 
@@ -162,7 +162,7 @@ def storm(folder: Path, kills: int, say: Callable[[str], None], seed: int = 0, s
             study = studies[tally.studies % len(studies)]
             try:
                 disturbing.disturb(study)
-            except BrokenStore as error:
+            except BrokenStoreError as error:
                 tally.problems.append(f"{study.label}: {error}")
                 tally.studies += 1
     orphans = left_over(mark)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from storms.attempts import Server, server
-from storms.content import BrokenStore, Content, check_told, content, differences, ended
+from storms.content import BrokenStoreError, Content, check_told, content, differences, ended
 from storms.layers import CUT, FAULTS
 from storms.studies import Study
 from storms.vfs import reason_against
@@ -67,7 +67,7 @@ class Bench:
         tally.codes[code] += 1
         try:
             tally.acknowledged += self._check(path, said.read_text(), notes, code)
-        except BrokenStore as error:
+        except BrokenStoreError as error:
             tally.problems.append(f"{shim}: exit code {code}: {error}")
         else:
             for leftover in path.parent.iterdir():
@@ -78,19 +78,19 @@ class Bench:
     def _check(self, path: Path, said: str, notes: Iterable[str], code: int) -> int:
         """What was acknowledged: transactions."""
         if code not in OURS | {0, CUT} or "Traceback" in said:
-            raise BrokenStore(f"said {said[-2000:]}")
+            raise BrokenStoreError(f"said {said[-2000:]}")
         found = content(path, copied=True)
         there = (len(found["events"]), len(ended(found)))
         returned = [tuple(map(int, note.split())) for note in notes if note and note != "met"]
         if returned and (there[0] < returned[-1][0] or there[1] < returned[-1][1]):
-            raise BrokenStore(f"events and results were {returned[-1]}, are {there}")
+            raise BrokenStoreError(f"events and results were {returned[-1]}, are {there}")
         check_told(said, found)
         again = path.with_suffix(".again")
         if (code := self.fork.run(STUDY.run(str(path)), again)) != 0:
-            raise BrokenStore(f"cannot go on: exit code {code}: {again.read_text()[-2000:]}")
+            raise BrokenStoreError(f"cannot go on: exit code {code}: {again.read_text()[-2000:]}")
         lost, doubled = differences(content(path), self.expected)
         if lost or doubled:
-            raise BrokenStore(f"{lost} lost, {doubled} doubled")
+            raise BrokenStoreError(f"{lost} lost, {doubled} doubled")
         return len(returned)
 
     def _new(self) -> tuple[Path, Path]:
@@ -111,7 +111,9 @@ def storm_of_errors(folder: Path, stride: int, say: Callable[[str], None]) -> bo
             for (name, code), forever in itertools.product(codes, (False, True)):
                 tally = Tally()
                 for n in itertools.count(1, stride):
-                    if not bench.strike(tally, {"what": "fail", "kind": kind, "n": n, "code": code, "forever": forever}):
+                    if not bench.strike(
+                        tally, {"what": "fail", "kind": kind, "n": n, "code": code, "forever": forever}
+                    ):
                         break
                     if len(tally.problems) >= 3:
                         break
@@ -127,7 +129,7 @@ def storm_of_errors(folder: Path, stride: int, say: Callable[[str], None]) -> bo
 
 
 def storm_of_power_cuts(folder: Path, stride: int, say: Callable[[str], None]) -> bool:
-    """Cut the power before the n-th operation that changes the disk, n = 1, 1 + stride, ...; whether nothing was lost."""
+    """Cut the power before the n-th operation that changes the disk, n = 1, 1 + stride, ...; whether all held."""
     if reason := reason_against():
         say(f"power cuts: skipped: {reason}")
         return True

@@ -14,7 +14,7 @@ grid = {"x": Float(0.0, 1.0, step=0.25), "units": Choice((1, 2, 4)), "kind": Cho
 
 
 def climb(params: Mapping[str, Any], epochs: int, seed: int) -> Iterator[float]:
-    """A value for every epoch; raises in its third where x is large, is not finite after its second where x is small."""
+    """A value for every epoch; the third raises where x is large, the second is not finite where x is small."""
     noise = random.random()  # seeded by hpo for each trial
     for epoch in range(1, epochs + 1):
         time.sleep(float(os.environ.get(PAUSE, "0")))

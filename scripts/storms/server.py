@@ -20,8 +20,8 @@ import torch
 import hpo.api
 import hpo.cli
 import hpo.cli.best
-import hpo.cli.resume
 import hpo.cli.results
+import hpo.cli.resume
 import hpo.cli.run
 import hpo.driver
 import hpo.registry

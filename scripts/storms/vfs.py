@@ -29,15 +29,40 @@ METHODS = {  # of an open file, in the order of sqlite3_io_methods; None: passed
     "xFileSize": (Pointer, Pointer),
     "xLock": (Pointer, Int),
 } | dict.fromkeys(
-    "xUnlock xCheckReservedLock xFileControl xSectorSize xDeviceCharacteristics xShmMap xShmLock xShmBarrier "
-    "xShmUnmap xFetch xUnfetch".split()
+    [
+        "xUnlock",
+        "xCheckReservedLock",
+        "xFileControl",
+        "xSectorSize",
+        "xDeviceCharacteristics",
+        "xShmMap",
+        "xShmLock",
+        "xShmBarrier",
+        "xShmUnmap",
+        "xFetch",
+        "xUnfetch",
+    ]
 )
 FUNCTIONS = {  # of the VFS, in the order of sqlite3_vfs
     "xOpen": (Pointer, Pointer, Pointer, Int, Pointer),
     "xDelete": (Pointer, Pointer, Int),
 } | dict.fromkeys(
-    "xAccess xFullPathname xDlOpen xDlError xDlSym xDlClose xRandomness xSleep xCurrentTime xGetLastError "
-    "xCurrentTimeInt64 xSetSystemCall xGetSystemCall xNextSystemCall".split()
+    [
+        "xAccess",
+        "xFullPathname",
+        "xDlOpen",
+        "xDlError",
+        "xDlSym",
+        "xDlClose",
+        "xRandomness",
+        "xSleep",
+        "xCurrentTime",
+        "xGetLastError",
+        "xCurrentTimeInt64",
+        "xSetSystemCall",
+        "xGetSystemCall",
+        "xNextSystemCall",
+    ]
 )
 KINDS = {"xRead": "read", "xWrite": "write", "xTruncate": "truncate", "xSync": "sync", "xFileSize": "size"}
 KINDS |= {"xLock": "lock", "xOpen": "open", "xDelete": "delete"}

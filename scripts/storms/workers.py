@@ -123,7 +123,9 @@ class Search:
         return found, made[0]
 
 
-def storm(what: str, killer: Killer, searching: Callable[[int], Search], store: Path, say: Callable[[str], None]) -> bool:
+def storm(
+    what: str, killer: Killer, searching: Callable[[int], Search], store: Path, say: Callable[[str], None]
+) -> bool:
     """Searches, until enough processes were killed; whether nothing was lost and nothing doubled."""
     begin, lost, doubled, told, trials, searches = time.monotonic(), 0, 0, 0, 0, 0
     killer.start()

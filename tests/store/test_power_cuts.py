@@ -1,4 +1,4 @@
-"""What SQLite's settings are worth in a power cut, shown on a model of the disk that must find the losses of weak ones."""
+"""What SQLite's settings are worth in a power cut: the model of the disk finds what weak ones lose."""
 
 import contextlib
 import itertools
@@ -69,8 +69,10 @@ def harms(tmp_path, journal, synchronous, keep):
     """What cuts before every operation did, each once."""
     found = set()
     for n in itertools.count(1):
-        path = store(tmp_path / f"{keep}-{n}")
-        code, acknowledged = in_child(lambda n=n, path=path: PowerCut(n, keep, n, path.parent), path, journal, synchronous)
+        path = store(tmp_path / f"{synchronous}-{keep}-{n}")
+        code, acknowledged = in_child(
+            lambda n=n, path=path: PowerCut(n, keep, n, path.parent), path, journal, synchronous
+        )
         if code != CUT:
             assert (code, acknowledged) == (0, list(range(ROWS)))
             assert n > 4 * ROWS
@@ -79,16 +81,19 @@ def harms(tmp_path, journal, synchronous, keep):
     return None
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("keep", ["nothing", "some", "torn"])
 def test_a_truncated_journal_with_full_synchronisation_loses_nothing(tmp_path, keep):
     assert harms(tmp_path, "TRUNCATE", "FULL", keep) == set()
 
 
+@pytest.mark.ci
 def test_without_synchronisation_what_returned_is_lost_and_the_file_damaged(tmp_path):
     assert harms(tmp_path, "TRUNCATE", "OFF", "nothing") == {"lost"}
     assert "damaged" in harms(tmp_path, "TRUNCATE", "OFF", "torn")
 
 
+@pytest.mark.ci
 def test_a_deleted_journal_comes_back_and_undoes_the_last_commit(tmp_path):
     """Why the store's journal is truncated: only that is synced at FULL."""
     assert harms(tmp_path, "DELETE", "FULL", "nothing") == {"lost"}
