@@ -232,16 +232,6 @@ def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     }
 
 
-def _check_pages_were_read(problems: Sequence[str], path: Path) -> None:
-    """Raise StorageError if what `quick_check` found is a disk that cannot be read: it says so like of damage."""
-    failed = re.search(r"unable to get the page\. error code=(\d+)", problems[0]) if problems else None
-    if failed and int(failed[1]) & 0xFF == sqlite3.SQLITE_IOERR:
-        raise StorageError(
-            f"store {path} cannot be read: input/output error (SQLite's code {failed[1]}): look at the disk, then try "
-            "again"
-        )
-
-
 @functools.cache
 def _expected() -> dict[tuple[str, str], str]:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
@@ -265,6 +255,16 @@ def _place(path: Path) -> tuple[int, int] | None:
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "not an ordinary file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
     return found.st_dev, found.st_ino
+
+
+def _check_pages_were_read(problems: Sequence[str], path: Path) -> None:
+    """Raise StorageError if what `quick_check` found is a disk that cannot be read: it says so like of damage."""
+    failed = re.search(r"unable to get the page\. error code=(\d+)", problems[0]) if problems else None
+    if failed and int(failed[1]) & 0xFF == sqlite3.SQLITE_IOERR:
+        raise StorageError(
+            f"store {path} cannot be read: input/output error (SQLite's code {failed[1]}): look at the disk, then try "
+            "again"
+        )
 
 
 def _create(path: Path) -> None:
