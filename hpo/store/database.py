@@ -259,11 +259,10 @@ def _place(path: Path) -> tuple[int, int] | None:
 
 def _check_pages_were_read(problems: Sequence[str], path: Path) -> None:
     """Raise StorageError if what `quick_check` found is a disk that cannot be read: it says so like of damage."""
-    failed = re.search(r"unable to get the page\. error code=(\d+)", problems[0]) if problems else None
-    if failed and int(failed[1]) & 0xFF == sqlite3.SQLITE_IOERR:
+    _, unread, code = "".join(problems[:1]).partition("unable to get the page. error code=")
+    if unread and int(code) & 0xFF == sqlite3.SQLITE_IOERR:
         raise StorageError(
-            f"store {path} cannot be read: input/output error (SQLite's code {failed[1]}): look at the disk, then try "
-            "again"
+            f"store {path} cannot be read: input/output error (SQLite's code {code}): look at the disk, then try again"
         )
 
 
