@@ -51,8 +51,8 @@ def modes(folder: Path, quick: bool) -> dict[str, Callable[[], bool]]:
             workers.storm_of_workers(folder, 10 if quick else 500, 16 if quick else 100, say)
             & workers.storm_of_helpers(folder, 4 if quick else 50, 24 if quick else 64, say)
         ),
-        "errors": lambda: faults.storm_of_errors(folder, 23 if quick else 1, say),
-        "power": lambda: faults.storm_of_power_cuts(folder, 29 if quick else 1, say),
+        "errors": lambda: faults.storm_of_errors(folder, 1.0 if quick else 0.0, say),
+        "power": lambda: faults.storm_of_power_cuts(folder, 0.25 if quick else 0.0, say),
         "contention": lambda: contention.storm(folder, 40 if quick else 400, say),
         "long": lambda: long_run.storm(folder, 10_000 if quick else 100_000, say),
     }

@@ -260,7 +260,7 @@ def _place(path: Path) -> tuple[int, int] | None:
 def _check_pages_were_read(problems: Sequence[str], path: Path) -> None:
     """Raise StorageError if what `quick_check` found is a disk that cannot be read: it says so like of damage."""
     _, unread, code = "".join(problems[:1]).partition("unable to get the page. error code=")
-    if unread and int(code) & 0xFF == sqlite3.SQLITE_IOERR:
+    if unread and int(code := code.split()[0]) & 0xFF == sqlite3.SQLITE_IOERR:
         raise StorageError(
             f"store {path} cannot be read: input/output error (SQLite's code {code}): look at the disk, then try again"
         )

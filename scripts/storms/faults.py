@@ -10,7 +10,7 @@ goes on to the same trials, events and evaluations as the undisturbed command.
 import collections
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,16 @@ class Bench:
         return folder / "hpo.db", folder / "said"
 
 
-def storm_of_errors(folder: Path, stride: int, say: Callable[[str], None]) -> bool:
-    """Let the n-th operation of every kind fail, n = 1, 1 + stride, ...; whether all was as it must be."""
+def places(growth: float) -> Iterator[int]:
+    """1, 2, 3, ...; the greater `growth`, the more are left out, ever more of them."""
+    n = 1
+    while True:
+        yield n
+        n += 1 + int(growth * n)
+
+
+def storm_of_errors(folder: Path, growth: float, say: Callable[[str], None]) -> bool:
+    """Let the n-th operation of every kind fail, `n` of `places(growth)`; whether all was as it must be."""
     if reason := reason_against():
         say(f"input/output errors: skipped: {reason}")
         return True
@@ -110,7 +118,7 @@ def storm_of_errors(folder: Path, stride: int, say: Callable[[str], None]) -> bo
         for kind, codes in FAULTS.items():
             for (name, code), forever in itertools.product(codes, (False, True)):
                 tally = Tally()
-                for n in itertools.count(1, stride):
+                for n in places(growth):
                     if not bench.strike(
                         tally, {"what": "fail", "kind": kind, "n": n, "code": code, "forever": forever}
                     ):
@@ -119,7 +127,7 @@ def storm_of_errors(folder: Path, stride: int, say: Callable[[str], None]) -> bo
                         break
                 ends = ", ".join(f"{count} x {_ending(code)}" for code, count in sorted(tally.codes.items()))
                 how = "from the n-th on" if forever else "at the n-th"
-                say(f"  {name:<15} {how:<16} of {tally.injected * stride:>4} {kind}s: {ends}")
+                say(f"  {name:<15} {how:<16} of {tally.injected:>4} {kind}s: {ends}")
                 for problem in tally.problems:
                     say(f"  PROBLEM {problem}")
                 held &= not tally.problems
@@ -128,8 +136,8 @@ def storm_of_errors(folder: Path, stride: int, say: Callable[[str], None]) -> bo
     return held
 
 
-def storm_of_power_cuts(folder: Path, stride: int, say: Callable[[str], None]) -> bool:
-    """Cut the power before the n-th operation that changes the disk, n = 1, 1 + stride, ...; whether all held."""
+def storm_of_power_cuts(folder: Path, growth: float, say: Callable[[str], None]) -> bool:
+    """Cut the power before the n-th operation that changes the disk, `n` of `places(growth)`; whether all held."""
     if reason := reason_against():
         say(f"power cuts: skipped: {reason}")
         return True
@@ -138,7 +146,7 @@ def storm_of_power_cuts(folder: Path, stride: int, say: Callable[[str], None]) -
         bench = Bench(folder, fork)
         for keep in KEEPS:
             tally = Tally()
-            for n in itertools.count(1, stride):
+            for n in places(growth):
                 met = bench.strike(tally, {"what": "cut", "n": n, "keep": keep, "seed": n})
                 if not met or len(tally.problems) >= 3:
                     break
