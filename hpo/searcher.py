@@ -276,8 +276,11 @@ class Searcher(ABC):
             number = outcome.number
             own = self._pending.pop(number, None) is not None
             self._next = max(self._next, number + 1)
-            self._params[number] = configuration
             self._reached[number] = outcome.epochs
+            if outcome.epochs < self._most:
+                self._params[number] = configuration
+            else:  # it cannot be continued: a long study keeps two numbers of it, not its configuration
+                self._params.pop(number, None)
             self._see(configuration)
             results.append(Result(number, configuration, self._reward(outcome), outcome.epochs, own))
         self._tell(results)
@@ -285,7 +288,7 @@ class Searcher(ABC):
     def _told_params(self, outcome: Outcome) -> Mapping[str, Any]:
         number = outcome.number
         if number not in self._pending:
-            if number in self._params:
+            if number in self._reached:
                 raise ValueError(f"trial {number} was told before and has not been continued since")
             return self.space.validate(outcome.params, f"trial {number}")
         if canonical(dict(outcome.params)) != canonical(dict(self._params[number])):
@@ -316,9 +319,14 @@ class Searcher(ABC):
     _sign: float = dataclasses.field(init=False, repr=False)
     _next: int = dataclasses.field(init=False, repr=False)
     _reached: dict[int, int] = dataclasses.field(init=False, repr=False)
-    _params: dict[int, Mapping[str, Any]] = dataclasses.field(init=False, repr=False)
+    _params: dict[int, Mapping[str, Any]] = dataclasses.field(init=False, repr=False)  # of those that may go on
     _pending: dict[int, Proposal] = dataclasses.field(init=False, repr=False)
     _seen: set[str] = dataclasses.field(init=False, repr=False)
+
+    @property
+    def _most(self) -> int:
+        """Epochs that a trial trains at most."""
+        return 1 if self.epochs is None else self.epochs
 
     def _require_study(self) -> None:
         if not hasattr(self, "_pending"):
@@ -341,17 +349,17 @@ class Searcher(ABC):
         return proposals
 
     def _checked(self, proposal: Proposal) -> Proposal:
-        most = 1 if self.epochs is None else self.epochs
+        number, most = proposal.continues, self._most
+        if number is not None and (number in self._pending or number not in self._reached):
+            raise SearcherError(f"searcher {self.label!r} continues trial {number}, which is not paused")
+        reached = 0 if number is None else self._reached[number]
         epochs = most if proposal.epochs is None else proposal.epochs
-        if proposal.continues is None:
-            params, reached = self.space.validate(proposal.params, f"proposal of {self.label!r}"), 0
-        else:
-            number = proposal.continues
-            if number in self._pending or number not in self._reached:
-                raise SearcherError(f"searcher {self.label!r} continues trial {number}, which is not paused")
-            params, reached = dict(self._params[number]), self._reached[number]
         if not reached < epochs <= most:
             raise SearcherError(
                 f"searcher {self.label!r} trains to epoch {epochs}, expected more than {reached} and at most {most}"
             )
+        if number is None:
+            params = self.space.validate(proposal.params, f"proposal of {self.label!r}")
+        else:
+            params = dict(self._params[number])
         return dataclasses.replace(proposal, params=params, epochs=epochs)

@@ -206,3 +206,13 @@ def test_asking_for_none_and_unknown_directions_are_refused():
         bound().ask(0)
     with pytest.raises(UsageError, match="minimize"):
         Counting().bind(SPACE, direction="down")
+
+
+def test_a_trial_that_cannot_go_on_is_remembered_by_its_number_only():
+    searcher = Counting().bind({"x": list(range(1000))}, epochs=2)
+    searcher.ask(4)
+    searcher.tell([outcome(number, number, epochs=number % 2 + 1) for number in range(4)])
+    assert sorted(searcher._params) == [0, 2]  # of those that reached only the first of two epochs
+    for number in range(4):
+        with pytest.raises(ValueError, match="told before"):
+            searcher.tell([outcome(number, number)])

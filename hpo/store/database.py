@@ -154,6 +154,7 @@ class Database:
     def check(self) -> None:
         """Raise DataError if pages or indexes are damaged; reads the whole file."""
         problems = [row["quick_check"] for row in self.query("PRAGMA quick_check(1)")]
+        _check_pages_were_read(problems, self.path)
         if problems != ["ok"]:
             what = problems[0].splitlines()[-1] if problems else "no answer"
             raise DataError(_damaged(self.path, what))
@@ -276,6 +277,15 @@ def _expected() -> version.Schema:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(SCHEMA)
         return version.schema_of(connection)
+
+
+def _check_pages_were_read(problems: Sequence[str], path: Path) -> None:
+    """Raise StorageError if what `quick_check` found is a disk that cannot be read: it says so like of damage."""
+    _, unread, code = "".join(problems[:1]).partition("unable to get the page. error code=")
+    if unread and int(code := code.split()[0]) & 0xFF == sqlite3.SQLITE_IOERR:
+        raise StorageError(
+            f"store {path} cannot be read: input/output error (SQLite's code {code}): look at the disk, then try again"
+        )
 
 
 def _create(path: Path) -> None:
