@@ -72,9 +72,7 @@ class Driver:
         self._restarts = restarts
         self._in_vain = False  # the last ask brought nothing, and nothing was told since
         self._due: list[Outcome] = []  # stored as told, and the searcher is yet to hear of them
-        self._doubted: set[int] = (
-            set()
-        )  # evaluations whose outcomes were to be stored, and nobody knows whether they are
+        self._doubted = set[int]()  # evaluations whose outcomes were to be stored: nobody knows whether they are
         self._doubted_round = False  # the same of a round that was to begin
         self._unbegun = False  # what the searcher was asked for by hand last has not begun
         self._thought = 0.0  # processor seconds of the searcher since the last event

@@ -102,6 +102,10 @@ class FailureWatch:
         if any(outcome.state == State.FAILED for outcome in outcomes):
             self.judge(driver)
 
+    def note(self, line: str) -> None:
+        """See `loop.Watcher`."""
+        self._watcher.note(line)
+
     def judge(self, driver: Driver) -> None:
         """Ask the loop to stop if too much of a study has failed, in this run and before; not if the user has asked."""
         if not self._stop.requested and self._limit.exceeded(*_counted(driver.store.counts(driver.study))):
