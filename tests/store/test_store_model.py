@@ -365,4 +365,4 @@ def forked(work):
 
 
 def test_a_store_holds_what_a_dictionary_would():
-    run_state_machine_as_test(Machine, settings=fuzz(60, 1000, stateful_step_count=25))
+    run_state_machine_as_test(Machine, settings=fuzz(30, 1000, stateful_step_count=25))
