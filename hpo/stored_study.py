@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hpo.comparison.health import Health
     from hpo.comparison.winner import Winner
+    from hpo.store.stored_copy import StoredCopy
 
 
 class StoredStudy:
@@ -110,6 +111,12 @@ class StoredStudy:
     def page(self, first: int, count: int) -> list[Trial]:
         """Up to `count` trials from number `first` on."""
         return self._store.trials(self._id, first, count)
+
+    def copied(self) -> StoredCopy:
+        """All that is stored of it, as it is now; lines of JSON can be made of that."""
+        from hpo.store.stored_copy import StoredCopy
+
+        return StoredCopy.of(self._store, self._store.study(self.name))
 
     def ranking(self, count: int) -> list[Trial]:
         """Up to `count` of the best trials, `best` first."""

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 import warnings
+from keyword import iskeyword
 from typing import Any, TextIO
 
 import click
@@ -29,6 +30,10 @@ COMMANDS = {
     "best": "Show the winner of a study, or save its model.",
     "predict": "Predict the rows of a table with a saved model.",
     "export": "Write all trials of a study as CSV, as JSON lines or into an Optuna database.",
+    "import": "Add a study that was exported as JSON lines to a store.",
+    "backup": "Copy a store into a file, also while studies run.",
+    "rm": "Remove studies, or a comparison with its runs.",
+    "doctor": "Examine this machine and a store, rescue a damaged one; explain a study that disappoints.",
     "report": "Report on studies and comparisons: one page that opens without network, or tables.",
     "searchers": "List the searchers, or the settings of one.",
     "studies": "List the studies that come with hpo.",
@@ -48,7 +53,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"hpo.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"hpo.cli.{cmd_name}{'_' * iskeyword(cmd_name)}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

@@ -10,7 +10,6 @@ from typing import Any, TextIO
 import click
 
 from hpo.cli import options, render
-from hpo.cli.results import trial_data
 from hpo.errors import did_you_mean
 
 PAGE = 5_000
@@ -25,8 +24,9 @@ KINDS = ("optuna",)
 def command(study: str | None, form: str | None, to: tuple[str, str] | None, store: str | None) -> None:
     """Write all trials of STUDY (default: the latest) to stdout, or to the store of another program.
 
-    jsonl: one object a trial with number, state, params, value, epochs, seed, error; a value that is not finite is
-    the text nan, inf or -inf. csv: one row a trial, a column for each hyperparameter; text that a spreadsheet
+    jsonl: the whole study, which `hpo import` reads. The first object describes it, then there is one for each trial
+    with number, state, params, value, epochs, seed, error and its evaluations; a value that is not finite is the text
+    nan, inf or -inf. csv: one row a trial, a column for each hyperparameter; text that a spreadsheet
     would run as a formula is prefixed with an apostrophe.
 
     --to optuna URL: an Optuna study of this name in the database at URL, for `optuna.load_study` and
@@ -61,8 +61,8 @@ def _pages(study: Any) -> Iterator[Any]:
 
 
 def _write_jsonl(study: Any, out: TextIO) -> None:
-    for trial in _pages(study):
-        out.write(render.json_text(trial_data(trial)) + "\n")
+    for found in study.copied().objects():
+        out.write(render.json_text(found) + "\n")
 
 
 def _write_csv(study: Any, out: TextIO) -> None:

@@ -82,6 +82,21 @@ class Database:
                 yield from (dict(row) for row in rows)
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Inside the block all is read as it is now; writers wait with their commits until the block ends."""
+        with self._translated():
+            connection = self._connection()
+            if connection.in_transaction:
+                yield
+                return
+            try:
+                connection.execute("BEGIN")
+                yield
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: committed and on the disk when the block ends, undone if it raises.
 

@@ -1,0 +1,76 @@
+"""`hpo import`: a study from a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from hpo.cli import options, render
+from hpo.errors import NoPermissionError, NotFoundError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hpo.store.reader import StudyRow
+
+
+@click.command("import")
+@click.argument("file", metavar="FILE.jsonl", type=click.Path(allow_dash=True))
+@click.option("--name", help="The study's name here [default: its own].")
+@options.store
+@options.as_json
+def command(file: str, name: str | None, store: str | None, as_json: bool) -> None:
+    """Add the study in FILE.jsonl (- is stdin) to the store, which is made where there is none.
+
+    The file is one that `hpo export --format jsonl` wrote. The study is the same as where it came from: it shows the
+    same, and `hpo resume` goes on to the same trials. All of it comes in, or nothing; nothing in the file is run. Files
+    that trials kept beside the store are not part of it.
+    """
+    from hpo.store import Store
+    from hpo.store.transfer import NAME, insert, read_study
+
+    if name is not None and not NAME[0](name):
+        raise UsageError(f"--name {name!r}: expected {NAME[1]}")
+    if file == "-":
+        copy = read_study(_lines(sys.stdin.buffer), "stdin")
+    else:
+        with _opened(file) as binary:
+            copy = read_study(_lines(binary), repr(file)[1:-1])
+    opened = Store(store, "create")
+    row = insert(opened, copy, name)
+    _tell(row, opened.counts(row.id), opened.path, as_json)
+
+
+def _opened(file: str) -> BinaryIO:
+    try:
+        return open(file, "rb")  # noqa: SIM115  (the caller closes it)
+    except FileNotFoundError:
+        raise NotFoundError(f"no file {file!r}: `hpo export --format jsonl > FILE` writes one") from None
+    except PermissionError:
+        raise NoPermissionError(f"file {file!r} may not be read by this user: check its permissions") from None
+    except IsADirectoryError:
+        raise UsageError(f"{file!r} is a folder, expected a file that `hpo export --format jsonl` wrote") from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"file {file!r} cannot be read: {error}") from error
+
+
+def _lines(binary: BinaryIO) -> Iterator[str]:
+    """Its lines, of one that is too long the beginning: never more of a file in memory than a line may have."""
+    from hpo.store.checked_json import MAX_LINE
+
+    while line := binary.readline(MAX_LINE + 1):
+        yield line.decode("utf-8")
+
+
+def _tell(row: StudyRow, states: dict[str, int], path: Path, as_json: bool) -> None:
+    from hpo.store import default_path
+    from hpo.text import command as shell
+
+    if as_json:
+        render.emit_json({"study": row.name, "store": str(path), "states": states})
+        return
+    counts = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no trials"
+    render.line(f"study {row.name} is in {path}: {counts}; {shell('resume', row.name, path, default_path())} goes on")

@@ -1,0 +1,75 @@
+"""Databases that are no stores: temporary ones, which vanish with the process."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import DataError, StorageError
+from hpo.store.database import Row
+from hpo.store.schema import SCHEMA
+
+
+class Scratch:
+    """A temporary database with the tables of a store: in memory while it is small, else in a nameless file of $TMPDIR.
+
+    Reads as a `Database` does; it is written without a word to the disk, since nobody will look for it.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path("a temporary database")
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA synchronous = OFF")
+        self._connection.executescript(SCHEMA)
+        self._connection.execute("BEGIN")
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a SELECT."""
+        return list(self.stream(sql, parameters))
+
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
+        """The rows of a SELECT, as they come."""
+        with _translated():
+            for row in self._connection.execute(sql, parameters):
+                yield dict(row)
+
+    def insert(self, table: str, rows: Iterable[Row]) -> None:
+        """Add rows to a table of the schema.
+
+        Raises:
+            DataError: a row that the schema refuses.
+        """
+        with _translated():
+            for row in rows:
+                self._connection.execute(*insertion(table, row))
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; how many rows it changed."""
+        with _translated():
+            return self._connection.execute(sql, parameters).rowcount
+
+    def close(self) -> None:
+        """Let it vanish."""
+        self._connection.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.Error, AttributeError):
+            self._connection.close()
+
+
+def insertion(table: str, row: Row) -> tuple[str, list[Any]]:
+    """The statement that adds a row, whose names are columns of the schema, and its parameters."""
+    marks = ", ".join("?" * len(row))
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values())  # noqa: S608  (the schema's)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError) as error:
+        raise DataError(f"a row that no store can hold: {error}") from error
+    except sqlite3.Error as error:
+        raise StorageError(f"a temporary database, in $TMPDIR: {error}: make room there") from error
