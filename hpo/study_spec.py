@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.errors import DataError, SpaceError
 from hpo.registry import make_searcher
 from hpo.searcher import Searcher
 from hpo.space import Space
@@ -59,8 +60,15 @@ class StudySpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "StudySpec":
-        """The inverse of `to_json`."""
-        return cls(**(dict(data) | {"space": Space.from_json(data["space"])}))
+        """The inverse of `to_json`.
+
+        Raises:
+            DataError: it is no specification: the store was altered by another program, or is damaged.
+        """
+        try:
+            return cls(**(dict(data) | {"space": Space.from_json(data["space"])}))
+        except (TypeError, KeyError, ValueError, SpaceError) as error:
+            raise DataError(f"the stored specification of a study is none: {error}: go on with a backup") from error
 
     def differences(self, stored: "StudySpec") -> list[str]:
         """Where this specification differs from a stored one, a line each: `batch: stored 8, now 16`."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hpo.errors import HpoError
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-SECONDS = 30  # that one example may take: nothing here takes one, but machines may be busy
+SECONDS = 60  # that one example may take: nothing here takes one, but machines may be busy
 MEGABYTES = 200  # that one example may take
 LONGEST = 20_000  # characters of a message
 ALLOWANCE = 2_000_000_000  # bytes that an example is given before the system says no, to save the machine
@@ -33,6 +33,11 @@ def fuzz(ci, nightly=10_000, **more):
         max_examples=nightly if NIGHTLY else ci,
         derandomize=not NIGHTLY,
         database=None,
+        **(
+            {"phases": [__import__("hypothesis").Phase.explicit, __import__("hypothesis").Phase.generate]}
+            if os.environ.get("NOSHRINK")
+            else {}
+        ),
         deadline=None,
         print_blob=NIGHTLY,
         suppress_health_check=list(HealthCheck),

@@ -40,7 +40,7 @@ def load(text: str) -> Any:
     """
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"the store holds a value that hpo did not write ({error}): go on with a backup") from error
 
 

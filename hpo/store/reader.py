@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hpo.errors import NotFoundError, did_you_mean
-from hpo.store import codec
+from hpo.store import codec, damage
 from hpo.store.database import Database, Row
 from hpo.trial import Evaluation, Job, Outcome, Proposal, State, Trial
 
@@ -59,6 +59,7 @@ class Event:
     outcomes: tuple[Outcome, ...] = ()
 
 
+@damage.blaming_the_store
 class Reader:
     """The half of a store that only reads.
 

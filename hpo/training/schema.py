@@ -210,9 +210,7 @@ def to_numbers(series: pd.Series[Any]) -> np.ndarray:
 
 def text_of(value: Any) -> str:
     """A value as the text that names its level or class: 1.0 is "1", as it is where no other value is missing."""
-    if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and float(value).is_integer():
-        return str(int(float(value)) if isinstance(value, (float, np.floating)) else value)
-    return str(value)
+    return str(int(value)) if isinstance(value, (float, np.floating)) and float(value).is_integer() else str(value)
 
 
 def _codes(series: pd.Series[Any], levels: Sequence[str]) -> tuple[np.ndarray, int]:

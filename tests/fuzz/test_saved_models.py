@@ -174,9 +174,7 @@ def bombs(state):
     stored = max((name for name in parts if "/data/" in name), key=lambda name: len(parts[name]))
     weights = state["state_dict"] | {next(iter(state["state_dict"])): torch.zeros(10**8)}
     return {
-        "compressed": lambda: packed(
-            entries(saved(state | {"state_dict": weights})).items(), zipfile.ZIP_DEFLATED
-        ),
+        "compressed": lambda: packed(entries(saved(state | {"state_dict": weights})).items(), zipfile.ZIP_DEFLATED),
         "compressed part": lambda: packed((parts | {stored: bytes(3 * 10**8)}).items(), zipfile.ZIP_DEFLATED),
         "compressed pickle": lambda: packed(
             (parts | {next(n for n in parts if n.endswith("data.pkl")): bytes(3 * 10**8)}).items(), zipfile.ZIP_DEFLATED
@@ -185,7 +183,9 @@ def bombs(state):
         "laughs in classes": lambda: saved(state | {"classes": laughs()}),
         "laughs in scores": lambda: saved(state | {"scores": {"x": laughs()}}),
         "laughs in settings": lambda: saved(state | {"settings": {"x": laughs()}}),
-        "wide": lambda: signed(state | {"settings": state["settings"] | {"widths": [10**6] * 2, "activations": ["relu"] * 2}}),
+        "wide": lambda: signed(
+            state | {"settings": state["settings"] | {"widths": [10**6] * 2, "activations": ["relu"] * 2}}
+        ),
         "deep": lambda: signed(
             state | {"settings": state["settings"] | {"widths": [4096] * 30, "activations": ["relu"] * 30}}
         ),

@@ -85,7 +85,19 @@ class Machine(RuleBasedStateMachine):
         model, store = self.model, self.store
         kinds = ["create"]
         if model.studies:
-            kinds += ["begin", "start", "start", "start", "record", "record", "record", "cancel", "winner", "use", "compare"]
+            kinds += [
+                "begin",
+                "start",
+                "start",
+                "start",
+                "record",
+                "record",
+                "record",
+                "cancel",
+                "winner",
+                "use",
+                "compare",
+            ]
         if model.comparisons:
             kinds += ["grow", "run", "look", "end"]
         kind = draw(st.sampled_from(kinds))
@@ -93,7 +105,10 @@ class Machine(RuleBasedStateMachine):
         key = model.studies[name]["row"]["id"] if name else 0
         compared = draw(st.sampled_from(sorted(model.comparisons))) if model.comparisons else None
         if kind == "create":
-            spec = {"seed": draw(st.integers(0, 2**64 - 1)), "more": draw(options.map(lambda v: None if isinstance(v, tuple) else v))}
+            spec = {
+                "seed": draw(st.integers(0, 2**64 - 1)),
+                "more": draw(options.map(lambda v: None if isinstance(v, tuple) else v)),
+            }
             more = {
                 "trials": draw(st.none() | st.integers(0, 2**62)), "source": draw(st.none() | words),
                 "test_data": draw(st.none() | words), "initial": draw(st.lists(params, max_size=3)),
@@ -223,7 +238,9 @@ class Machine(RuleBasedStateMachine):
             on_store()
             on_model(self.model)
 
-    @rule(data=st.data(), when=st.sampled_from(["before", "before", "after"]), many=st.integers(1, 3), spill=st.booleans())
+    @rule(
+        data=st.data(), when=st.sampled_from(["before", "before", "after"]), many=st.integers(1, 3), spill=st.booleans()
+    )
     def kill_around_a_commit(self, data, when, many, spill):
         """A forked process is killed right before or right after COMMIT; with `spill` the file has changed by then."""
         before, reports = self.model.copy(), []
@@ -270,7 +287,9 @@ class Machine(RuleBasedStateMachine):
             self.store = Store(self.path, "read")
             self.equals_the_model()
             self.store.close()
-        self.store = old.reopened("write") if mode == "again" else Store(self.path, "create" if mode == "create" else "write")
+        self.store = (
+            old.reopened("write") if mode == "again" else Store(self.path, "create" if mode == "create" else "write")
+        )
         if not close:
             self.equals_the_model()
             old.close()

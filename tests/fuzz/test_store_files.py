@@ -1,0 +1,81 @@
+"""A store with bits flipped or parts lost is read as it was, or refused: never a traceback, whatever the command."""
+
+import contextlib
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+from fuzzing import attempt, damaged, fuzz
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.errors import HpoError
+from hpo.store import Store
+from hpo.store.comparisons import Comparisons
+
+pytestmark = pytest.mark.ci
+
+COMMANDS = (
+    ["ls", "--json"], ["ls", "--all"], ["show", "squares"], ["show", "squares", "1", "--json"], ["show", "failing", "0"],
+    ["best", "squares", "--json"], ["best"], ["export", "squares", "--format", "csv"],
+    ["export", "failing", "--format", "jsonl"], ["report", "squares", "--json"], ["report", "flowers", "squares"],
+    ["resume", "squares", "--quiet"], ["replay", "squares", "0"],
+)  # fmt: skip
+
+
+@st.composite
+def broken(draw, content):
+    """Mostly single flipped bits, in pages that hold something."""
+    if draw(st.integers(0, 3)) == 0:
+        return draw(damaged(content))
+    found = bytearray(content)
+    held = [i for i, byte in enumerate(content) if byte]
+    for _ in range(draw(st.integers(1, 3))):
+        found[draw(st.sampled_from(held))] ^= 1 << draw(st.integers(0, 7))
+    return bytes(found)
+
+
+@pytest.fixture(scope="module")
+def content(home):
+    return Path("hpo.db").read_bytes()
+
+
+@pytest.fixture
+def _quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def everything(path):
+    """All that readers say of a store."""
+    with contextlib.closing(Store(path)) as store:
+        for row in store.studies():
+            key = row.id
+            list(store.history(key))
+            store.trials(key), store.summaries(key), store.evaluations(key), store.open_round(key, 1)
+            store.counts(key), store.failures(key), store.ranking(key, "minimize", 9), store.top(key, "minimize", 9)
+            store.environments(key), store.spans(key), store.winners(key), store.uses(key), store.charged(key)
+            store.log(key, 0), store.last_target(key, 0), store.pending(key, 9), store.last_run_ms(key)
+        Comparisons(store).all()
+
+
+@given(st.data())
+@fuzz(300)
+@pytest.mark.usefixtures("_quiet")
+def test_readers_of_a_damaged_store_answer_or_refuse(content, data):
+    path = Path("broken.db")
+    path.write_bytes(data.draw(broken(content)))
+    found = attempt(everything, path)
+    assert found is None or isinstance(found, HpoError)
+
+
+@given(st.data(), st.sampled_from(COMMANDS))
+@fuzz(200)
+def test_commands_on_a_damaged_store_answer_or_refuse(content, hpo, data, command):
+    path = Path("damaged.db")
+    path.write_bytes(data.draw(broken(content)))
+    for left in Path().glob("damaged.db-*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    hpo(*command, "--store", path)
