@@ -109,9 +109,11 @@ TEXTS = (
 numbers = st.sampled_from(NUMBERS) | st.integers() | st.floats()
 texts = st.sampled_from(TEXTS) | st.text(max_size=20)
 scalars = st.none() | st.booleans() | numbers | texts
-data = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
-)
+def _around(inner):
+    return st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
+
+
+data = scalars | _around(scalars) | _around(scalars | _around(scalars | _around(scalars)))
 
 
 def deep(levels, inner=0):

@@ -1,6 +1,5 @@
 """Whatever is typed after `hpo`: an answer, or one line that says what is wrong, and its exit code."""
 
-import importlib
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ from fuzzing import EXIT_CODES, MEGABYTES, SECONDS, TEXTS, fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.cli import COMMANDS
+from hpo.cli import COMMANDS, cli
 
 pytestmark = pytest.mark.ci
 
@@ -51,8 +50,7 @@ SHORT = {"run": ["--timeout", "0.3s", "--trials", "1", "--epochs", "1"], "resume
 
 
 def options_of(name):
-    return importlib.import_module(f"hpo.cli.{name.replace('import', 'import_')}" if name == "import"
-                                   else f"hpo.cli.{name}").command.params  # fmt: skip
+    return cli.get_command(click.Context(cli), name).params
 
 
 @st.composite
