@@ -46,7 +46,7 @@ def command(file: str, name: str | None, store: str | None, as_json: bool) -> No
 
 def _opened(file: str) -> BinaryIO:
     try:
-        return open(file, "rb")  # noqa: SIM115  (the caller closes it)
+        return open(file, "rb")
     except FileNotFoundError:
         raise NotFoundError(f"no file {file!r}: `hpo export --format jsonl > FILE` writes one") from None
     except PermissionError:

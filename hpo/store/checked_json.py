@@ -105,7 +105,9 @@ def is_seconds(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether it is a finite number, or the text of one that is not."""
-    return type(value) in (int, float) and math.isfinite(_float(value)) or (type(value) is str and value in NON_FINITE)
+    return (type(value) in (int, float) and math.isfinite(_float(value))) or (
+        type(value) is str and value in NON_FINITE
+    )
 
 
 def is_object(value: Any) -> bool:

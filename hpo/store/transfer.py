@@ -168,8 +168,8 @@ class _Reading:
         except HpoError as error:
             raise self._error(self.line, str(error)) from error
         for violation in violations(self.copy.db, KEY):
-            line = 1 if violation.trial is None else self.first_trial + violation.trial
-            raise self._error(line, f"{violation.text}: a study that hpo would not have written")
+            at = 1 if violation.trial is None else self.first_trial + violation.trial
+            raise self._error(at, f"{violation.text}: a study that hpo would not have written")
         return self.copy
 
     def _counted(self, lines: Iterable[str]) -> Iterator[str]:

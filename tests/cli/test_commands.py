@@ -188,10 +188,11 @@ def test_ls_show_best_and_export_tell_the_same(squares):
         assert "squares" in squares(*command).out
 
 
-def test_export_jsonl_has_an_object_a_trial(squares):
-    lines = squares("export", "squares", "--format", "jsonl").out.splitlines()
+def test_export_jsonl_has_an_object_for_the_study_and_one_a_trial(squares):
+    first, *lines = squares("export", "squares", "--format", "jsonl").out.splitlines()
     trials = load_study("squares").trials
-    assert [list(json.loads(line)) for line in lines] == [
+    assert json.loads(first)["study"]["name"] == "squares"
+    assert [list(json.loads(line))[:7] for line in lines] == [
         ["number", "state", "params", "value", "epochs", "seed", "error"]
     ] * 12
     assert [json.loads(line)["value"] for line in lines] == [trial.value for trial in trials]
@@ -199,7 +200,7 @@ def test_export_jsonl_has_an_object_a_trial(squares):
 
 def test_export_writes_non_finite_values_as_text_and_reads_back(hpo):
     hpo("run", "objectives:infinite", "--direction", "maximize", "--searcher", "random", "--trials", 8, "--quiet")
-    lines = hpo("export", "--format", "jsonl").out.splitlines()
+    _, *lines = hpo("export", "--format", "jsonl").out.splitlines()
     values = [json.loads(line, parse_constant=str.upper)["value"] for line in lines]
     assert "inf" in values
     assert "INFINITY" not in values
