@@ -1,4 +1,4 @@
-"""One SQLite file: opening, checking, transactions, errors. The only module that imports sqlite3."""
+"""One SQLite file: opening, checking, transactions, errors. Only this module and `scratch` import sqlite3."""
 
 import contextlib
 import functools
@@ -82,16 +82,16 @@ class Database:
                 yield from (dict(row) for row in rows)
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Inside the block all is read as it is now; writers wait with their commits until the block ends."""
         with self._translated():
             connection = self._connection()
             if connection.in_transaction:
-                yield
+                yield connection
                 return
             try:
                 connection.execute("BEGIN")
-                yield
+                yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("COMMIT")

@@ -76,7 +76,7 @@ class Reader:
 
     def studies(self) -> list[StudyRow]:
         """All studies, oldest first."""
-        return [_study(row) for row in self.db.query("SELECT * FROM studies ORDER BY id")]
+        return [_study(row) for row in self.db.query("SELECT * FROM studies WHERE name <> '' ORDER BY id")]
 
     def study(self, name: str | None = None) -> StudyRow:
         """The study called `name`; None: the latest that is no run of a comparison.
@@ -84,8 +84,8 @@ class Reader:
         Raises:
             NotFoundError: with the nearest known name.
         """
-        latest = "WHERE id NOT IN (SELECT study FROM comparison_runs) ORDER BY id DESC LIMIT 1"
-        where, parameters = ("WHERE name = ?", (name,)) if name is not None else (latest, ())
+        latest = "WHERE name <> '' AND id NOT IN (SELECT study FROM comparison_runs) ORDER BY id DESC LIMIT 1"
+        where, parameters = ("WHERE name = ? AND name <> ''", (name,)) if name is not None else (latest, ())
         compared = False
         try:
             rows = self.db.query(f"SELECT * FROM studies {where}", parameters)  # noqa: S608  (two fixed texts)
@@ -101,7 +101,7 @@ class Reader:
                 f"no study {name!r} in store {self.path}, it is a comparison: `hpo report` shows it, "
                 "`hpo compare --name` goes on, `hpo ls --all` lists its studies"
             )
-        others = "SELECT name FROM studies WHERE id NOT IN (SELECT study FROM comparison_runs)"
+        others = "SELECT name FROM studies WHERE name <> '' AND id NOT IN (SELECT study FROM comparison_runs)"
         names = [row["name"] for row in self.db.query(others)]
         raise NotFoundError(f"no study {name!r} in store {self.path}: {did_you_mean(name, names)}")
 

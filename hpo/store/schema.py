@@ -10,7 +10,7 @@ SCHEMA = """
 -- One search: what is optimised, over which space, by which searcher.
 CREATE TABLE studies (
     id          INTEGER PRIMARY KEY,
-    name        TEXT    NOT NULL UNIQUE,
+    name        TEXT    NOT NULL UNIQUE,  -- '': no study, it keeps the uses of test data of studies that were removed
     spec        TEXT    NOT NULL,  -- JSON: objective, space, searcher, direction, seed, batch, epochs; never changes
     trials      INTEGER,           -- budget in full trainings; NULL: no budget, asked and told by hand
     enqueued    INTEGER NOT NULL,  -- trials 0 to enqueued - 1 are the user's own, tried first

@@ -105,12 +105,13 @@ class StoredCopy:
             "evaluations": [_evaluation(evaluation) for evaluation in evaluations],
         }
 
-    def insert(self, store: Store, name: str | None = None) -> StudyRow:
+    def insert(self, store: Store, name: str | None = None, key: int | None = None) -> StudyRow:
         """The study as a new one of a store, in one transaction.
 
         Args:
             store: opened for writing.
             name: the new study's; None: its own.
+            key: the new study's id; None: the next one.
 
         Raises:
             ConflictError: the store has a study of this name.
@@ -120,7 +121,7 @@ class StoredCopy:
         with store.db.transaction() as db:
             if db.execute("SELECT 1 FROM studies WHERE name = ?", (name,)).fetchone():
                 raise ConflictError(f"store {store.path} has a study {name!r} already: give another name with --name")
-            own = {key: row[key] for key in row if key != "id"} | {"name": name, "owner_host": None, "owner_pid": None}
+            own = row | {"id": key, "name": name, "owner_host": None, "owner_pid": None}
             study = db.execute(*insertion("studies", own)).lastrowid
             for table in TABLES:
                 for found in self.db.stream(f"SELECT * FROM {table} ORDER BY {_order(table)}"):  # noqa: S608  (fixed)
