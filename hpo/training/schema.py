@@ -200,7 +200,10 @@ def to_numbers(series: pd.Series[Any]) -> np.ndarray:
     if series.dtype.kind in "mMc":
         raise DataError(f"column {series.name!r} holds {series.dtype}, expected numbers")
     values = series.astype(object)
-    parsed = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
+    try:
+        parsed = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
+    except OverflowError:
+        raise DataError(f"column {series.name!r} holds an integer that no float can hold: scale or drop it") from None
     wrong = np.flatnonzero(np.isnan(parsed) & series.notna().to_numpy(bool))
     if len(wrong):
         row, value = int(wrong[0]), values.iloc[int(wrong[0])]
