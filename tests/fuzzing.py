@@ -109,6 +109,8 @@ TEXTS = (
 numbers = st.sampled_from(NUMBERS) | st.integers() | st.floats()
 texts = st.sampled_from(TEXTS) | st.text(max_size=20)
 scalars = st.none() | st.booleans() | numbers | texts
+
+
 def _around(inner):
     return st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
 

@@ -221,6 +221,10 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as error:  # SQLite's own message quotes what is damaged
+            raise DataError(
+                f"store {self.path} is damaged ({error}): it is left as it is; go on with a backup"
+            ) from error
         except sqlite3.Error as error:
             raise _translate(error, self.path) from error
 

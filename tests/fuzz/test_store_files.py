@@ -39,7 +39,7 @@ def broken(content, bits, end):
 
 @pytest.fixture(scope="module")
 def content(home):
-    return Path("hpo.db").read_bytes()
+    return Path(shutil.copy("hpo.db", "original.db"))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def everything(path):
 @pytest.mark.usefixtures("_quiet")
 def test_readers_of_a_damaged_store_answer_or_refuse(content, bits, end):
     path = Path("broken.db")
-    path.write_bytes(broken(content, bits, end))
+    path.write_bytes(broken(content.read_bytes(), bits, end))
     found = attempt(everything, path)
     assert found is None or isinstance(found, HpoError)
 
@@ -76,7 +76,7 @@ def test_readers_of_a_damaged_store_answer_or_refuse(content, bits, end):
 @fuzz(200)
 def test_commands_on_a_damaged_store_answer_or_refuse(content, hpo, bits, end, command):
     path = Path("damaged.db")
-    path.write_bytes(broken(content, bits, end))
+    path.write_bytes(broken(content.read_bytes(), bits, end))
     for left in Path().glob("damaged.db-*"):
         shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     hpo(*command, "--store", path)
