@@ -33,11 +33,6 @@ def fuzz(ci, nightly=10_000, **more):
         max_examples=nightly if NIGHTLY else ci,
         derandomize=not NIGHTLY,
         database=None,
-        **(
-            {"phases": [__import__("hypothesis").Phase.explicit, __import__("hypothesis").Phase.generate]}
-            if os.environ.get("NOSHRINK")
-            else {}
-        ),
         deadline=None,
         print_blob=NIGHTLY,
         suppress_health_check=list(HealthCheck),
@@ -50,10 +45,11 @@ def attempt(function, *arguments, seconds=SECONDS, **more):
     try:
         with bounded(seconds):
             return function(*arguments, **more)
-    except HpoError as error:
-        assert error.exit_code in EXIT_CODES, repr(error)
-        assert 0 < len(str(error)) < LONGEST, f"a message of {len(str(error))} characters: {str(error)[:200]}"
-        return error
+    except HpoError as found:
+        error = found
+    assert error.exit_code in EXIT_CODES, repr(error)
+    assert 0 < len(str(error)) < LONGEST, f"a message of {len(str(error))} characters: {str(error)[:200]}"
+    return error
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The command in this process, in a folder with all that it can read; and how much memory the hungriest example took."""
+"""The command in this process, in a folder with all that it can read; and what memory the hungriest example took."""
 
 import contextlib
 import io

@@ -102,9 +102,10 @@ def test_a_study_of_other_values_comes_through_or_is_refused(exports, read, data
         if any(not places(line) for line in found):
             break
     try:
-        read([json.dumps(line) for line in found])
-    except (RecursionError, ValueError) as error:  # a value put into itself cannot be written
-        assert "Circular" in str(error) or isinstance(error, RecursionError)
+        text = [json.dumps(line) for line in found]
+    except (RecursionError, ValueError):  # a value that was put into itself
+        return
+    read(text)
 
 
 @given(st.data())
