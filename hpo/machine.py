@@ -43,8 +43,8 @@ def sqlite_item(version: tuple[int, ...]) -> Item:
         return Item(
             "SQLite",
             OK,
-            f"{text}; 3.7.0 to 3.51.2 can lose commits in WAL mode, which hpo does not use: it matters only to a store that "
-            "another program put into WAL mode",
+            f"{text}; 3.7.0 to 3.51.2 can lose commits in WAL mode, which hpo does not use: it matters only to a store "
+            "that another program put into WAL mode",
         )
     return Item("SQLite", OK, text)
 

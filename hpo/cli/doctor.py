@@ -122,13 +122,18 @@ def _salvage(path: Path, out: str, force: bool, as_json: bool) -> None:
 
 
 def _tell(done: Salvaged, out: str, more: str) -> None:
+    from hpo.store import default_path
+    from hpo.text import command as shell
+
     for saved in done.studies:
         render.line(_sentence(saved))
     for name in done.lost_comparisons:
         render.line(f"comparison {name}: lost; its runs are studies of their own")
     if done.homeless:
         render.line(f"{len(done.homeless)} trials whose study is lost are in {more}, a line each")
-    render.line(f"saved in {out}; the damaged store is as it was")
+    render.line(
+        f"saved in {out} ({shell('ls', None, Path(out), default_path())} lists it); the damaged store is as it was"
+    )
 
 
 def _sentence(saved: Saved) -> str:

@@ -41,7 +41,8 @@ def command(names: Sequence[str], yes: bool, store: str | None, as_json: bool) -
         studies += _runs(opened, row)
     trials = _remove(opened, studies, compared)
     if as_json:
-        render.emit_json({"removed": [row.name for row in (*studies, *compared)], "trials": trials})
+        removed = [row.name for row in studies] + [row.name for row in compared]
+        render.emit_json({"removed": removed, "trials": trials})
     else:
         render.line(f"removed {', '.join(losses)} from {opened.path}")
 

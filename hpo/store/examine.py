@@ -15,14 +15,12 @@ from hpo.store.invariants import unreadable, violations
 from hpo.store.owners import held
 from hpo.store.pages import HEADER, MAGIC
 from hpo.store.schema import APPLICATION_ID, VERSION
-from hpo.store.scratch import Untouched
+from hpo.store.scratch import Untouched, way_out
 
 LITTLE: Final = 100 * 2**20  # bytes free, below which a long run may not end
 LARGE: Final = 2**30  # bytes of a store that takes so long to check that its drivers would wait
 LISTED: Final = 50  # studies
 EXAMPLES: Final = 5
-
-SALVAGE: Final = "go on with a backup, or save what can be read: `hpo doctor --store {} --salvage OUT`"
 
 
 def examine(path: Path) -> Iterator[Item]:
@@ -51,7 +49,7 @@ def examine(path: Path) -> Iterator[Item]:
         yield Item("integrity", NOTE, f"not looked at: {error}", "look again when nobody writes")
         return
     except HpoError as error:
-        yield Item("integrity", PROBLEM, f"SQLite cannot read it: {_what(error)}", SALVAGE.format(path))
+        yield Item("integrity", PROBLEM, f"SQLite cannot read it: {_what(error)}", way_out(path))
         return
     except OSError as error:
         yield Item("integrity", NOTE, f"not looked at: no copy can be made: {error.strerror}", "make room in $TMPDIR")
@@ -61,7 +59,7 @@ def examine(path: Path) -> Iterator[Item]:
     except (LockedError, StorageError) as error:
         yield Item("integrity", NOTE, f"not looked at to the end: {error}", "look again when nobody writes")
     except HpoError as error:
-        yield Item("integrity", PROBLEM, _what(error), SALVAGE.format(path))
+        yield Item("integrity", PROBLEM, _what(error), way_out(path))
     finally:
         db.close()
 
@@ -97,7 +95,7 @@ def _no_store(path: Path, header: bytes) -> Item | None:
     if header[:16] != MAGIC or len(header) < HEADER:
         return Item(
             "store", PROBLEM, f"{path} does not begin as an SQLite file does",
-            f"if it never was a store, name another one; if it was, {SALVAGE.format(path)}",
+            f"if it never was a store, name another one; if it was, {way_out(path)}",
         )  # fmt: skip
     application, version = (int.from_bytes(header[at : at + 4], "big") for at in (68, 60))
     if application != APPLICATION_ID:
@@ -118,8 +116,8 @@ def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
     if wal_mode and wal_there:
         yield Item(
             "write-ahead log", NOTE,
-            f"another program put the store into WAL mode; {wal.name} holds commits that {path.name} has not yet, and SQLite "
-            "3.7.0 to 3.51.2 can lose some there",
+            f"another program put the store into WAL mode; {wal.name} holds commits that {path.name} has not yet, and "
+            "SQLite 3.7.0 to 3.51.2 can lose some there",
             f"never copy or move {path.name} without it: `hpo backup OUT` takes both; in that program `PRAGMA "
             "journal_mode=DELETE` puts the store back",
         )  # fmt: skip
@@ -138,7 +136,7 @@ def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
             "of a change that was broken off",
             f"copy both files, then move {wal.name} away: with it SQLite may read rows that are not of this store",
         )  # fmt: skip
-    if journal.exists() and journal.stat().st_size and journal.read_bytes()[:8].strip(b"\0"):
+    if _begins(journal):
         yield Item(
             "journal", NOTE, f"{journal.name} is of a transaction that is under way, or of a writer that died in one",
             "leave it beside the store: whoever opens the store next undoes the transaction; without it the store is "
@@ -152,6 +150,15 @@ def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
         yield Item("unfinished files", NOTE, found, "delete them once no hpo command is running")
 
 
+def _begins(journal: Path) -> bool:
+    """Whether a journal holds something that could be undone."""
+    try:
+        with journal.open("rb") as file:
+            return bool(file.read(8).strip(b"\0"))
+    except OSError:
+        return False
+
+
 def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
     rows = db.query("SELECT id, name, owner_host, owner_pid FROM studies WHERE name <> '' ORDER BY id")
     owned = {row["id"]: held(path.with_name(f"{path.name}-study-{row['id']}.lock")) for row in rows}
@@ -163,12 +170,12 @@ def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
     problems = [str(row["integrity_check"]) for row in db.query(f"PRAGMA integrity_check({EXAMPLES})")]
     lines = [line for text in problems for line in text.splitlines() if line and not line.startswith("***")]
     if lines != ["ok"]:
-        yield Item("integrity", PROBLEM, "; ".join(lines[:EXAMPLES]), SALVAGE.format(path))
+        yield Item("integrity", PROBLEM, "; ".join(lines[:EXAMPLES]), way_out(path))
         return
     loose = db.query("PRAGMA foreign_key_check")
     if loose:
         found = f"{len(loose)} rows belong to nothing, the first of table {loose[0]['table']}"
-        yield Item("integrity", PROBLEM, found, SALVAGE.format(path))
+        yield Item("integrity", PROBLEM, found, way_out(path))
     else:
         yield Item("integrity", OK, f"every page and index is sound{copied}")
     wrong = 0
@@ -176,7 +183,7 @@ def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
         for violation in (*violations(db, row["id"]), *unreadable(db, row["id"])):
             wrong += 1
             if wrong <= EXAMPLES:
-                yield Item(f"study {row['name']}", PROBLEM, violation.text, SALVAGE.format(path))
+                yield Item(f"study {row['name']}", PROBLEM, violation.text, way_out(path))
     if not wrong:
         yield Item("content", OK, "trials, evaluations and events of every study agree")
     for row in rows[-LISTED:]:

@@ -80,7 +80,7 @@ _CHECKS = (
     "SELECT 'trial ' || e.number || ' was enqueued, and event ' || e.asked || ' asked a searcher for it' AS what,"
     " e.number AS trial FROM evaluations e JOIN events v ON v.study = e.study AND v.seq = e.asked"
     " JOIN studies s ON s.id = e.study WHERE e.study = :study AND e.start = 0 AND v.kind = 'asked'"
-    " AND (v.n = 0) <> (e.number < s.enqueued)",
+    " AND (v.n = 0) <> (e.number < s.enqueued) AND NOT (v.n = 0 AND v.seq = 0)",  # 0: trials of another study
     # evaluations of a trial follow each other, and end it
     "SELECT 'evaluation ' || id || ' goes on from epoch ' || start || ', the one before reached ' || reached AS what,"
     " number AS trial FROM (SELECT id, number, start, lag(epochs, 1, 0) OVER one AS reached,"

@@ -67,9 +67,8 @@ def mend(db: Scratch, study: int) -> Mended:
             begun = _empty(row)
             break
         end = min(of, default=0)
-    kept = {t["number"]: t for t in begun.db.query("SELECT number, epochs FROM trials")}
-    later = [n for n in sorted(trials) if n not in kept or trials[n]["epochs"] > kept[n]["epochs"]]
-    rest = _rest(db, row, {n: trials[n] for n in later}, evaluations.values())
+    kept = {t["number"]: t["epochs"] for t in begun.db.query("SELECT number, epochs FROM trials")}
+    rest = _rest(db, row, trials, evaluations.values(), kept)
     saved = set(kept) | set(_salvaged(rest))
     return Mended(begun, rest, len(trials), len(evaluations), len(set(trials) - saved))
 
@@ -160,7 +159,7 @@ def _summed(trial: Row, evaluations: list[Row], epochs: int) -> Row:
     """A trial as its evaluations say it is."""
     ended = [row for row in evaluations if row["state"] in _FINISHED]
     state = evaluations[-1]["state"] if evaluations else "pending"
-    last = ended[-1] if ended else {"epochs": 0, "value": None, "value_kind": None, "reason": None}
+    last: Row = ended[-1] if ended else {"epochs": 0, "value": None, "value_kind": None, "reason": None}
     if state == "done" and last["epochs"] < epochs:
         state = "paused"
     same = trial["epochs"] == last["epochs"] and trial["state"] == state  # its own sum, to the last bit
@@ -199,13 +198,16 @@ def _is_json(text: str) -> bool:
 # -- the rest
 
 
-def _rest(db: Scratch, study: Row, trials: dict[int, Row], evaluations: Any) -> StoredCopy | None:
-    """Trials with readable results as a study in which they were enqueued; None: there are none."""
+def _rest(db: Scratch, study: Row, trials: dict[int, Row], evaluations: Any, kept: dict[int, int]) -> StoredCopy | None:
+    """Trials with readable results beyond the epochs that are `kept`, as a study in which they were enqueued.
+
+    None: there are none.
+    """
     own: dict[int, list[Row]] = {number: [] for number in trials}
-    for row in evaluations:
-        if row["number"] in own:
+    for row in sorted(evaluations, key=lambda row: int(row["id"])):
+        if row["number"] in own and row["state"] in _FINISHED:
             own[row["number"]].append(row)
-    found = {number: rows for number, rows in own.items() if _follow(sorted(rows, key=lambda row: int(row["id"])))}
+    found = {n: rows for n, rows in own.items() if _follow(rows) and (rows[-1]["epochs"] > kept.get(n, -1))}
     if not found:
         return None
     copy = StoredCopy()
@@ -217,7 +219,7 @@ def _rest(db: Scratch, study: Row, trials: dict[int, Row], evaluations: Any) -> 
     copy.db.insert("events", ({"study": KEY, "seq": seq, "kind": kind, "n": n, "seconds": 0.0} for seq, kind, n in
                               ((0, "asked", 0), (1, "told", len(found)))))  # fmt: skip
     for new, (number, rows) in enumerate(sorted(found.items())):
-        whole = _merged([row for row in sorted(rows, key=lambda row: int(row["id"])) if row["state"] in _FINISHED])
+        whole = _merged(rows)
         info = codec.load(whole["info"]) | {"salvaged_number": number}
         keys = {"study": KEY, "id": new, "number": new, "asked": 0, "told": 1, "info": codec.dump(info)}
         copy.db.insert("evaluations", [whole | keys])
@@ -235,10 +237,8 @@ def _rest(db: Scratch, study: Row, trials: dict[int, Row], evaluations: Any) -> 
 
 
 def _follow(rows: list[Row]) -> bool:
-    """Whether evaluations of a trial are all there and have a result."""
-    ended = [row for row in rows if row["state"] in _FINISHED]
-    starts = [row["start"] for row in ended]
-    return bool(ended) and starts == [0, *(row["epochs"] for row in ended[:-1])]
+    """Whether the evaluations of a trial that ended follow each other from its beginning."""
+    return bool(rows) and [row["start"] for row in rows] == [0, *(row["epochs"] for row in rows[:-1])]
 
 
 def _merged(rows: list[Row]) -> Row:

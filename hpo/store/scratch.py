@@ -1,10 +1,12 @@
 """SQLite files beside the ordinary use of a store: temporary ones, copies, and those that may not be touched."""
 
 import contextlib
+import functools
+import shlex
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ from hpo.store.database import Database, Row
 from hpo.store.schema import SCHEMA
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version_info
+_UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's message quotes damaged text
 
 
 class Scratch:
@@ -49,6 +52,15 @@ class Scratch:
             for row in rows:
                 self._connection.execute(*insertion(table, row, otherwise))
 
+    def fill(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows with a value for each column, quickly; an error may be the rows' own, and so is as it comes."""
+        self._connection.executemany(insertion(table, dict.fromkeys(columns(table)))[0], rows)
+
+    def tuples(self, sql: str, parameters: Any = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a SELECT as tuples, as they come."""
+        with _translated():
+            yield from map(tuple, self._connection.execute(sql, parameters))
+
     def execute(self, sql: str, parameters: Any = ()) -> int:
         """Run a statement; how many rows it changed."""
         with _translated():
@@ -63,11 +75,23 @@ class Scratch:
             self._connection.close()
 
 
+@functools.cache
+def columns(table: str) -> tuple[str, ...]:
+    """The columns of a table of the schema, in their order."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return tuple(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
 def insertion(table: str, row: Row, otherwise: str = "") -> tuple[str, list[Any]]:
     """The statement that adds a row, whose names are columns of the schema, and its parameters."""
-    marks = ", ".join("?" * len(row))
-    sql = f"INSERT {otherwise} INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608  (the schema's)
-    return sql, list(row.values())
+    return _insertion(table, tuple(row), otherwise), list(row.values())
+
+
+@functools.cache
+def _insertion(table: str, columns: tuple[str, ...], otherwise: str) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT {otherwise} INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608  (the schema's)
 
 
 @contextlib.contextmanager
@@ -82,7 +106,7 @@ def _translated() -> Iterator[None]:
 
 def recovered(path: Path) -> None:
     """Let SQLite undo what a dead writer began in a file of ours, or apply its log; a file it cannot read stays."""
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
+    with contextlib.suppress(*_UNREADABLE), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -112,10 +136,14 @@ def back_up(db: Database, path: Path) -> None:
 
 def damaged(path: Path, what: str) -> DataError:
     """The error about a store that is damaged."""
-    return DataError(
-        f"store {path} is damaged ({what.splitlines()[-1]}): it is left as it is; go on with a backup, or save what "
-        "can be read: `hpo doctor --store PATH --salvage OUT`"
-    )
+    what = what.splitlines()[-1] if what else "no answer"
+    return DataError(f"store {path} is damaged ({what}): it is left as it is; {way_out(path)}")
+
+
+def way_out(path: Path) -> str:
+    """What to do about a damaged store."""
+    salvage = f"hpo doctor --store {shlex.quote(str(path))} --salvage OUT"
+    return f"go on with a backup, or save what can be read: `{salvage}`"
 
 
 class Untouched:
@@ -147,7 +175,7 @@ class Untouched:
                 self.copied = beside[1].exists()
                 if not self.copied:
                     raise _unreadable(path, error) from error
-            except sqlite3.Error as error:
+            except _UNREADABLE as error:
                 raise _unreadable(path, error) from error
         if self.copied:
             self._folder = tempfile.TemporaryDirectory(prefix="hpo-doctor-")
@@ -159,7 +187,7 @@ class Untouched:
             recovered(copy)
             try:
                 self._open(copy)
-            except sqlite3.Error as error:
+            except _UNREADABLE as error:
                 self.close()
                 raise _unreadable(path, error) from error
 
@@ -179,7 +207,7 @@ class Untouched:
         try:
             for row in self._connection.execute(sql, parameters):
                 yield dict(row)
-        except sqlite3.Error as error:
+        except _UNREADABLE as error:
             raise _unreadable(self.path, error) from error
 
     def close(self) -> None:
@@ -190,7 +218,7 @@ class Untouched:
             self._folder.cleanup()
 
 
-def _unreadable(path: Path, error: sqlite3.Error) -> HpoError:
+def _unreadable(path: Path, error: Exception) -> HpoError:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} is locked by another process: try again")

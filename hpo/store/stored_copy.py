@@ -7,7 +7,7 @@ from hpo.errors import ConflictError
 from hpo.store import codec
 from hpo.store.database import Row
 from hpo.store.reader import StudyRow
-from hpo.store.scratch import Scratch, insertion
+from hpo.store.scratch import Scratch, columns, insertion
 from hpo.store.store import Store
 
 FORMAT = 1  # of the lines
@@ -37,11 +37,9 @@ class StoredCopy:
     def of(cls, store: Store, study: StudyRow) -> "StoredCopy":
         """A study as it is now, read in one short transaction, so that nobody waits for who reads the copy."""
         copy = cls()
-        with store.db.snapshot():
-            copy.db.insert("studies", (_renamed(row, id=KEY) for row in _rows(store.db, "studies", "id", study.id)))
-            for table in TABLES:
-                found = _rows(store.db, table, "study", study.id)
-                copy.db.insert(table, (_renamed(row, study=KEY) for row in found))
+        with store.db.snapshot() as source:
+            for table in ("studies", *TABLES):
+                copy.db.fill(table, source.execute(*_selection(table, study.id, KEY)))
         return copy
 
     @property
@@ -122,25 +120,19 @@ class StoredCopy:
             if db.execute("SELECT 1 FROM studies WHERE name = ?", (name,)).fetchone():
                 raise ConflictError(f"store {store.path} has a study {name!r} already: give another name with --name")
             own = row | {"id": key, "name": name, "owner_host": None, "owner_pid": None}
-            study = db.execute(*insertion("studies", own)).lastrowid
+            study = int(db.execute(*insertion("studies", own)).lastrowid or 0)
             for table in TABLES:
-                for found in self.db.stream(f"SELECT * FROM {table} ORDER BY {_order(table)}"):  # noqa: S608  (fixed)
-                    db.execute(*insertion(table, _renamed(found, study=study)))
+                rows = self.db.tuples(*_selection(table, KEY, study))
+                db.executemany(insertion(table, dict.fromkeys(columns(table)))[0], rows)
         return store.study(name)
 
 
-def _rows(db: Any, table: str, key: str, value: int) -> Iterator[Row]:
-    found: Iterator[Row] = db.stream(f"SELECT * FROM {table} WHERE {key} = ? ORDER BY {_order(table)}", (value,))  # noqa: S608
-    return found
-
-
-def _order(table: str) -> str:
-    """What keeps rows in their order."""
-    return "rowid" if table in ("winners", "tests", "studies") else "1, 2"
-
-
-def _renamed(row: Row, **keys: Any) -> Row:
-    return row | keys
+def _selection(table: str, study: int, as_study: int) -> tuple[str, tuple[int, int]]:
+    """The query for a study's rows of a table, in their order, with another id in place of its own."""
+    key = "id" if table == "studies" else "study"
+    order = "rowid" if table in ("winners", "tests", "studies") else "1, 2"
+    chosen = ", ".join("?" if name == key else name for name in columns(table))
+    return f"SELECT {chosen} FROM {table} WHERE {key} = ? ORDER BY {order}", (as_study, study)  # noqa: S608  (the schema's)
 
 
 def _value(row: Row) -> float | str | None:
