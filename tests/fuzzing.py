@@ -7,6 +7,8 @@ import contextlib
 import os
 import resource
 import signal
+import traceback
+import warnings
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -91,16 +93,107 @@ def _kib(name):
     raise AssertionError(f"{_STATUS} has no {name}")
 
 
+def forked(work):
+    """How a forked process ends that does this work: 0, or minus the signal that killed it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which these processes do not need
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 NUMBERS = (
-    0, -1, 1, 2, 3, 10**6, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, -(2**63), 2**64, 10**30, 10**400,
-    0.0, -0.0, 0.5, 0.1, 1e-3, 1e-300, 5e-324, 1e308, -1e308, float("inf"), float("-inf"), float("nan"),
-)  # fmt: skip
+    0,
+    -1,
+    1,
+    2,
+    3,
+    10**6,
+    2**31,
+    2**53,
+    2**53 + 1,
+    2**63 - 1,
+    2**63,
+    -(2**63),
+    2**64,
+    10**30,
+    10**400,
+    0.0,
+    -0.0,
+    0.5,
+    0.1,
+    1e-3,
+    1e-300,
+    5e-324,
+    1e308,
+    -1e308,
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+)
 TEXTS = (
-    "", " ", "x", "-", "--", "-x", "--help", ".", "..", "../x", "a/b", "a:b", "x.toml", "x.pt", "x.csv", "x.db", "~",
-    "\x00", "\n", "\r\n", "\x1b]0;title\x07", "[red]x[/red]", "<script>alert(1)</script>", "'; DROP TABLE studies; --",
-    "%s%n", "%", "_", "=1+1", "@", "nan", "inf", "-inf", "1e999", "0x10", "1_0", "true", "None", "null", "{}", "[]",
-    "__class__", "__tuple__", "é", "e\u0301", "\u202e", "\U0001f600", "\ud800", "\ufeff", "ß", "İ", "٣", "a" * 256, "a" * 10_000,
-)  # fmt: skip
+    "",
+    " ",
+    "x",
+    "-",
+    "--",
+    "-x",
+    "--help",
+    ".",
+    "..",
+    "../x",
+    "a/b",
+    "a:b",
+    "x.toml",
+    "x.pt",
+    "x.csv",
+    "x.db",
+    "~",
+    "\x00",
+    "\n",
+    "\r\n",
+    "\x1b]0;title\x07",
+    "[red]x[/red]",
+    "<script>alert(1)</script>",
+    "'; DROP TABLE studies; --",
+    "%s%n",
+    "%",
+    "_",
+    "=1+1",
+    "@",
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "0x10",
+    "1_0",
+    "true",
+    "None",
+    "null",
+    "{}",
+    "[]",
+    "__class__",
+    "__tuple__",
+    "é",
+    "e\u0301",
+    "\u202e",
+    "\U0001f600",
+    "\ud800",
+    "\ufeff",
+    "ß",
+    "İ",
+    "٣",
+    "a" * 256,
+    "a" * 10_000,
+)
 
 numbers = st.sampled_from(NUMBERS) | st.integers() | st.floats()
 texts = st.sampled_from(TEXTS) | st.text(max_size=20)

@@ -101,11 +101,19 @@ def test_an_archive_of_other_entries_is_refused_or_of_no_account(content, read, 
 
 tensors = st.sampled_from(
     [
-        torch.zeros(0), torch.zeros(3), torch.full((8, 8), torch.nan), torch.zeros(3, dtype=torch.int64),
-        torch.zeros((2, 2), dtype=torch.complex64), torch.zeros(1).expand(10**6), torch.zeros((10**9, 0)),
-        torch.zeros(3, dtype=torch.float64), torch.tensor(1.0), torch.eye(3).to_sparse(), torch.zeros(10**12, device="meta"),
+        torch.zeros(0),
+        torch.zeros(3),
+        torch.full((8, 8), torch.nan),
+        torch.zeros(3, dtype=torch.int64),
+        torch.zeros((2, 2), dtype=torch.complex64),
+        torch.zeros(1).expand(10**6),
+        torch.zeros((10**9, 0)),
+        torch.zeros(3, dtype=torch.float64),
+        torch.tensor(1.0),
+        torch.eye(3).to_sparse(),
+        torch.zeros(10**12, device="meta"),
     ]
-)  # fmt: skip
+)
 others = st.one_of(scalars, data, tensors, st.sampled_from([deep(30), deep(300), b"bytes", {1: 2}, (), {1, 2}]))
 
 
@@ -206,9 +214,19 @@ def signed(state):
 
 
 BOMBS = (
-    "compressed", "compressed part", "compressed pickle", "laughs in params", "laughs in classes", "laughs in scores", "laughs in settings",
-    "wide", "deep", "nested schema", "numbers in the schema", "epochs",
-)  # fmt: skip
+    "compressed",
+    "compressed part",
+    "compressed pickle",
+    "laughs in params",
+    "laughs in classes",
+    "laughs in scores",
+    "laughs in settings",
+    "wide",
+    "deep",
+    "nested schema",
+    "numbers in the schema",
+    "epochs",
+)
 
 
 @pytest.mark.parametrize("kind", BOMBS)

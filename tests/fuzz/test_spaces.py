@@ -68,8 +68,14 @@ def test_any_dictionary_is_a_space_or_refused(found):
     attempt(check, space)
 
 
-@given(st.lists(st.tuples(names, domains).map(lambda two: {"name": two[0]} | (two[1] if isinstance(two[1], dict) else {}))
-                | data, max_size=4) | data)  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(names, domains).map(lambda two: {"name": two[0]} | (two[1] if isinstance(two[1], dict) else {}))
+        | data,
+        max_size=4,
+    )
+    | data
+)
 @example(3)
 @example(None)
 @fuzz(500)

@@ -17,11 +17,20 @@ from hpo.store.comparisons import Comparisons
 pytestmark = pytest.mark.ci
 
 COMMANDS = (
-    ["ls", "--json"], ["ls", "--all"], ["show", "squares"], ["show", "squares", "1", "--json"], ["show", "failing", "0"],
-    ["best", "squares", "--json"], ["best"], ["export", "squares", "--format", "csv"],
-    ["export", "failing", "--format", "jsonl"], ["report", "squares", "--json"], ["report", "flowers", "squares"],
-    ["resume", "squares", "--quiet"], ["replay", "squares", "0"],
-)  # fmt: skip
+    ["ls", "--json"],
+    ["ls", "--all"],
+    ["show", "squares"],
+    ["show", "squares", "1", "--json"],
+    ["show", "failing", "0"],
+    ["best", "squares", "--json"],
+    ["best"],
+    ["export", "squares", "--format", "csv"],
+    ["export", "failing", "--format", "jsonl"],
+    ["report", "squares", "--json"],
+    ["report", "flowers", "squares"],
+    ["resume", "squares", "--quiet"],
+    ["replay", "squares", "0"],
+)
 
 
 flips = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=3)

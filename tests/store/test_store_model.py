@@ -6,11 +6,10 @@ import shutil
 import signal
 import tempfile
 import threading
-import warnings
 from pathlib import Path
 
 import pytest
-from fuzzing import fuzz
+from fuzzing import forked, fuzz
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from store_model import RAN, Model, plain
@@ -41,8 +40,13 @@ errors = st.none() | st.text(max_size=10) | st.sampled_from(["Traceback\n" * 20_
 logs = st.just("") | st.text(max_size=5) | st.just("line\n" * 20_000)
 seconds = st.sampled_from([0.0, 0.1, 0.5, 1e-9])
 uses = st.builds(
-    Use, st.integers(0, 9), st.integers(0, 2**63 - 1), st.integers(0, 9), names, st.dictionaries(words, floats, max_size=2)
-)  # fmt: skip
+    Use,
+    st.integers(0, 9),
+    st.integers(0, 2**63 - 1),
+    st.integers(0, 9),
+    names,
+    st.dictionaries(words, floats, max_size=2),
+)
 
 
 @st.composite
@@ -51,13 +55,22 @@ def outcomes(draw, job):
     epochs = draw(st.integers(job.start, job.target)) if state == State.FAILED else job.target
     curve = st.dictionaries(words, st.lists(floats, max_size=3), max_size=2)
     return Outcome(
-        job.number, job.params, state,
+        job.number,
+        job.params,
+        state,
         draw(st.none() | small | floats) if state == State.FAILED else draw(small | floats),
-        epochs, epochs - job.start, draw(curve), draw(seconds),
+        epochs,
+        epochs - job.start,
+        draw(curve),
+        draw(seconds),
         draw(st.sampled_from(["exception", "oom", "killed(9)", None])) if state == State.FAILED else None,
-        draw(errors), job.evaluation, draw(st.dictionaries(words, floats, max_size=2)), draw(st.integers(1, 3)),
-        draw(logs), draw(info),
-    )  # fmt: skip
+        draw(errors),
+        job.evaluation,
+        draw(st.dictionaries(words, floats, max_size=2)),
+        draw(st.integers(1, 3)),
+        draw(logs),
+        draw(info),
+    )
 
 
 class Undo(Exception):  # noqa: N818
@@ -110,10 +123,12 @@ class Machine(RuleBasedStateMachine):
                 "more": draw(options.map(lambda v: None if isinstance(v, tuple) else v)),
             }
             more = {
-                "trials": draw(st.none() | st.integers(0, 2**62)), "source": draw(st.none() | words),
-                "test_data": draw(st.none() | words), "initial": draw(st.lists(params, max_size=3)),
+                "trials": draw(st.none() | st.integers(0, 2**62)),
+                "source": draw(st.none() | words),
+                "test_data": draw(st.none() | words),
+                "initial": draw(st.lists(params, max_size=3)),
                 "if_taken": draw(st.sampled_from(["return", "number"])),
-            }  # fmt: skip
+            }
             name = draw(names)
             return lambda: store.create_study(name, spec, **more), lambda to: to.create_study(name, spec, **more)
         if kind == "begin":
@@ -122,8 +137,11 @@ class Machine(RuleBasedStateMachine):
         if kind == "start":
             return self._start(draw, name, key)
         if kind == "record":
-            ended = draw(st.lists(st.sampled_from(jobs), unique_by=lambda job: job.evaluation)) if (
-                jobs := model.running(name, EPOCHS)) else []  # fmt: skip
+            ended = (
+                draw(st.lists(st.sampled_from(jobs), unique_by=lambda job: job.evaluation))
+                if (jobs := model.running(name, EPOCHS))
+                else []
+            )
             found = [draw(outcomes(job)) for job in ended]
             due = sorted(model.untold(name) + [o.evaluation for o in found])
             some = st.lists(st.sampled_from(due), unique=True) if due else st.just([])
@@ -362,25 +380,6 @@ class Machine(RuleBasedStateMachine):
 
 
 UNKNOWN = {"created_ms", "owner_host", "owner_pid"}
-
-
-def forked(work):
-    """How a forked process ends that does this work: 0, or minus the signal that killed it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which these processes do not need
-        pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_a_store_holds_what_a_dictionary_would():
