@@ -1,5 +1,6 @@
 """What a store holds that hpo did not write: a flipped bit can leave a sound file with other values in it."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
@@ -12,8 +13,22 @@ _STRANGE = (TypeError, ValueError, KeyError, IndexError, AttributeError, Arithme
 C = TypeVar("C", bound=type[Any])
 
 
+@contextlib.contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Inside the block, what cannot be understood is a DataError of the store at `path`."""
+    try:
+        yield
+    except HpoError:  # some are ValueErrors, too
+        raise
+    except _STRANGE as error:
+        raise DataError(
+            f"store {path} holds a value that hpo did not write ({type(error).__name__}: {error}): it is left as it "
+            f"is; go on with a backup, or `hpo doctor --store {path} --salvage OUT` saves what can be read"
+        ) from error
+
+
 def blaming_the_store(reader: C) -> C:
-    """A class with a `path` whose public methods raise DataError where what they read cannot be understood."""
+    """A class with a `path`, inside whose public methods what cannot be understood is a DataError of the store."""
     for name, method in list(vars(reader).items()):
         if inspect.isfunction(method) and not name.startswith("_"):
             setattr(reader, name, _generator(method) if inspect.isgeneratorfunction(method) else _function(method))
@@ -23,10 +38,8 @@ def blaming_the_store(reader: C) -> C:
 def _function(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def checked(self: Any, *arguments: Any, **more: Any) -> Any:
-        try:
+        with blaming(self.path):
             return method(self, *arguments, **more)
-        except _STRANGE as error:
-            raise _damaged(self.path, error) from error
 
     return checked
 
@@ -34,18 +47,7 @@ def _function(method: Callable[..., Any]) -> Callable[..., Any]:
 def _generator(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     @functools.wraps(method)
     def checked(self: Any, *arguments: Any, **more: Any) -> Iterator[Any]:
-        try:
+        with blaming(self.path):
             yield from method(self, *arguments, **more)
-        except _STRANGE as error:
-            raise _damaged(self.path, error) from error
 
     return checked
-
-
-def _damaged(path: Path, error: Exception) -> HpoError:
-    if isinstance(error, HpoError):  # one that is a ValueError, too
-        return error
-    return DataError(
-        f"store {path} holds a value that hpo did not write ({type(error).__name__}: {error}): it is left as it is; go "
-        f"on with a backup, or `hpo doctor --store {path} --salvage OUT` saves what can be read"
-    )

@@ -242,7 +242,7 @@ def _pragmas(connection: sqlite3.Connection) -> dict[str, Any]:
 
 def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     """(Kind, name) to definition of everything in the schema, without comments and SQLite's own tables and indexes."""
-    rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall()
+    rows = connection.execute("SELECT type, CAST(name AS TEXT), CAST(coalesce(sql, '') AS TEXT) FROM sqlite_master").fetchall()
     return {
         (kind, name): " ".join(re.sub("--.*", "", sql).split())
         for kind, name, sql in rows

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fuzzing import attempt, fuzz
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hpo.errors import HpoError
@@ -72,6 +72,7 @@ def everything(path):
 
 
 @given(flips, ends)
+@example([(0.5034705786449563, 0)], 1.0)
 @fuzz(300)
 @pytest.mark.usefixtures("_quiet")
 def test_readers_of_a_damaged_store_answer_or_refuse(content, bits, end):
@@ -82,6 +83,8 @@ def test_readers_of_a_damaged_store_answer_or_refuse(content, bits, end):
 
 
 @given(flips, ends, st.sampled_from(COMMANDS))
+@example([(0.833984375, 0)], 1.0, ["best"])
+@example([(0.828125, 0)], 1.0, ["best"])
 @fuzz(200)
 def test_commands_on_a_damaged_store_answer_or_refuse(content, hpo, bits, end, command):
     path = Path("damaged.db")

