@@ -242,7 +242,7 @@ def _pragmas(connection: sqlite3.Connection) -> dict[str, Any]:
 
 def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     """(Kind, name) to definition of everything in the schema, without comments and SQLite's own tables and indexes."""
-    columns = "type, CAST(name AS TEXT), CAST(coalesce(sql, '') AS TEXT)"  # a damaged one may be no text
+    columns = "CAST(type AS TEXT), CAST(name AS TEXT), CAST(coalesce(sql, '') AS TEXT)"  # a damaged one may be no text
     rows = connection.execute(f"SELECT {columns} FROM sqlite_master").fetchall()  # noqa: S608  (a fixed text)
     return {
         (kind, name): " ".join(re.sub("--.*", "", sql).split())
