@@ -47,7 +47,7 @@ def command(*arguments):
             sys.argv = argv
     assert code in EXIT_CODES | {0}, (code, err.getvalue())
     assert "Traceback" not in err.getvalue(), err.getvalue()
-    assert (code == 0) or err.getvalue().startswith("hpo:"), (code, err.getvalue())
+    assert code == 0 or any(line.startswith("hpo: ") for line in err.getvalue().splitlines()), (code, err.getvalue())
     return code, out.getvalue(), err.getvalue()
 
 
