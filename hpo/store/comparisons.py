@@ -76,7 +76,10 @@ class Comparisons:
 
     def find(self, name: str) -> ComparisonRow | None:
         """The comparison called `name`, if there is one."""
-        rows = self._db.query("SELECT * FROM comparisons WHERE name = ?", (name,))
+        try:
+            rows = self._db.query("SELECT * FROM comparisons WHERE name = ?", (name,))
+        except UnicodeEncodeError:  # half a surrogate pair: no name that could be stored
+            return None
         return _row(rows[0]) if rows else None
 
     def get(self, name: str | None = None) -> ComparisonRow:

@@ -325,7 +325,7 @@ def _translate(error: sqlite3.Error, path: Path) -> HpoError:
     extended = getattr(error, "sqlite_errorcode", None) or 0
     code = extended & 0xFF
     if str(error).startswith("Could not decode to UTF-8"):  # the module's own: it goes on to quote all of the text
-        return DataError(f"store {path} is damaged (a text that is not UTF-8): it is left as it is; go on with a backup")
+        return DataError(f"store {path} is damaged (a text is not UTF-8): it is left as it is; go on with a backup")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} was locked by another process for {BUSY_SECONDS:.0f} s: try again")
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ci
 
 LISTENING = {"serve", "dashboard"}
 NUMBERS = ("0", "1", "2", "-1", "3.5", "1e3", "x", "", "999999999999", "9" * 5000, "nan", "٣", "0x1", " 1")
-# as files only in the working directory; arguments have neither NUL nor half a surrogate pair, but bytes that are no text
+# as files only in the working directory; arguments have no NUL, but bytes that are no text
 HARMLESS = ["\udcff", *(text for text in TEXTS if not set("/\0\ud800") & set(text) and ".." not in text)]
 plain = st.text(st.characters(exclude_characters="/.\0"), max_size=10)
 files = st.sampled_from(
