@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from fuzzing import EXIT_CODES, bounded, most
+from fuzzing import EXIT_CODES, MEGABYTES, bounded, most
 
 from hpo.cli import main
 
@@ -32,14 +32,14 @@ def _peak(request):
     print(f"\n{request.node.name}: at most {most['megabytes']:.1f} MB above what there was before")
 
 
-def command(*arguments):
+def command(*arguments, megabytes=MEGABYTES):
     """Exit code, stdout and stderr of the command; an exception that leaves it is a failure."""
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
     with warnings.catch_warnings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         warnings.simplefilter("default")
         sys.argv = ["hpo", *map(str, arguments)]
         try:
-            with bounded():
+            with bounded(megabytes=megabytes):
                 main()
         except SystemExit as ended:
             code = ended.code
@@ -69,14 +69,16 @@ def home(tmp_path_factory):
     kinds = ("lily", "rose", "rose")
     rows = [f"{i},{i % 7},{i * 1000 % 13},{kinds[i % 3]},{'ab'[i % 2]}" for i in range(60)]
     Path("flowers.csv").write_text("\n".join(["id,leaves,height,kind,side", *rows]) + "\n")
+    loads = {"megabytes": 2000}  # whatever is loaded once is no memory of an example
     shared = ("--store", "hpo.db", "--quiet")
     function = ("--direction", "minimize", "--searcher", "random", "--trials", 5)
-    command("run", "objectives:square", *function, "--name", "squares", *shared)
-    command("run", "objectives:failing", *function, "--name", "failing", *shared)
+    command("run", "objectives:square", *function, "--name", "squares", *shared, **loads)
+    command("run", "objectives:failing", *function, "--name", "failing", *shared, **loads)
     small = ("--trials", 2, "--epochs", 2, "--searcher", "random")
-    command("run", "--data", "flowers.csv", "--target", "kind", "--name", "flowers", *small, *shared)
-    command("init", "study.toml")
-    code, _, error = command("best", "flowers", "--save", "model.pt", "--store", "hpo.db")
+    command("run", "--data", "flowers.csv", "--target", "kind", "--name", "flowers", *small, *shared, **loads)
+    command("init", "study.toml", **loads)
+    command("report", "squares", "-o", "report.html", "--store", "hpo.db", **loads)
+    code, _, error = command("best", "flowers", "--save", "model.pt", "--store", "hpo.db", **loads)
     assert code == 0, error
     yield folder
     os.chdir(before)
