@@ -108,7 +108,7 @@ def test_a_table_of_other_cells_is_a_table_or_refused(read, data, settings):
 
 BOMBS = {
     "zeros": (lambda: gzip.compress(bytes(10**9)), ".csv.gz"),
-    "one line": (lambda: b"x" * 20_000_000, ".csv"),
+    "one line": (lambda: b"x" * 5_000_000, ".csv"),
     "commas": (lambda: b"kind" + b"," * 3_000 + b"\n" + b"," * 3_000, ".csv"),
     "quote": (lambda: b'kind,x\n"' + b"a\n" * 5_000_000, ".csv"),
     "digits": (lambda: b"kind,x\n" + b"a,%s\nb,2\n" % (b"9" * 100_000) * 20, ".csv"),
