@@ -32,6 +32,7 @@ from hpo.searcher import Searcher
 from hpo.signals import SIGINT_EXIT, ending_by_signal
 from hpo.space import Space
 from hpo.store import Store, default_path
+from hpo.store.damage import blaming
 from hpo.store.reader import StudyRow
 from hpo.study import Study
 from hpo.study_spec import StudySpec
@@ -272,7 +273,8 @@ def _new_name(plan: Plan) -> str:
 
 
 def _same(row: StudyRow, spec: StudySpec, initial: Sequence[Mapping[str, Any]] | None, store: Store) -> None:
-    lines = spec.differences(StudySpec.from_json(row.spec))
+    with blaming(store.path):
+        lines = spec.differences(StudySpec.from_json(row.spec))
     if initial is not None:
         stored = [dict(trial.params) for trial in store.trials(row.id, limit=row.enqueued)]
         if canonical(stored) != canonical(list(initial)):

@@ -365,7 +365,7 @@ class Choice(Domain):
     def grid_index(self, value: Any, points: int) -> int:
         try:
             return self._index[canonical(plain(value))]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             listed = ", ".join(brief(option) for option in self.options[:12])
             more = f", ... ({self.size} options)" if self.size > 12 else ""
             found = f"{brief(value)} ({type(value).__name__})"

@@ -14,6 +14,7 @@ from hpo.errors import HpoError, LockedError
 from hpo.execution import DEFAULT, Execution
 from hpo.searcher import SearcherError
 from hpo.store import Store
+from hpo.store.damage import blaming
 from hpo.store.lock import DriverLock
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
@@ -67,7 +68,8 @@ class Driver:
         self.store = store
         self.study = row.id
         self.name = row.name
-        self.spec = StudySpec.from_json(row.spec)
+        with blaming(store.path):
+            self.spec = StudySpec.from_json(row.spec)
         self.trials = trials
         self._restarts = restarts
         self._in_vain = False  # the last ask brought nothing, and nothing was told since

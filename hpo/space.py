@@ -176,6 +176,8 @@ class Space(Mapping[str, Domain]):
     @classmethod
     def from_json(cls, data: Iterable[Mapping[str, Any]]) -> Space:
         """The inverse of `to_json`."""
+        if not isinstance(data, Iterable):
+            raise SpaceError(f"the space is {brief(data)}, expected a list of hyperparameters")
         domains: dict[str, Any] = {}
         for item in data:
             if not isinstance(item, Mapping) or "name" not in item:

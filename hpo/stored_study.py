@@ -11,6 +11,7 @@ from hpo.domains import Int
 from hpo.errors import NoResultError
 from hpo.execution import Execution
 from hpo.store import Store, default_path
+from hpo.store.damage import blaming
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.text import command, headline
@@ -43,7 +44,8 @@ class StoredStudy:
         self._id = row.id
         self._test_data = row.test_data
         self.name = row.name
-        self.spec = StudySpec.from_json(row.spec)
+        with blaming(store.path):
+            self.spec = StudySpec.from_json(row.spec)
 
     @property
     def path(self) -> Path:
@@ -137,7 +139,9 @@ class StoredStudy:
         stored = self._store.winners(self._id)
         if not stored:
             return None
-        winner, top = Winner.from_json(stored[-1]), self.top(CANDIDATES)
+        with blaming(self.path):
+            winner = Winner.from_json(stored[-1])
+        top = self.top(CANDIDATES)
         same = [(c.number, winner.epochs) for c in winner.candidates] == [(t.number, t.epochs) for t in top]
         return winner if same else None
 
@@ -165,7 +169,8 @@ class StoredStudy:
     @property
     def execution(self) -> Execution:
         """How trials were run on this machine in the last run."""
-        return Execution.from_json(self.environment.get("execution", {}))
+        with blaming(self.path):
+            return Execution.from_json(self.environment.get("execution", {}))
 
     def counts(self) -> dict[str, int]:
         """State to number of trials."""

@@ -24,6 +24,7 @@ learning_rate = [0.001, 0.01, 0.1]
 import contextlib
 import dataclasses
 import itertools
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -42,7 +43,9 @@ from hpo.training import objective_keys
 from hpo.values import brief
 
 MAX_BYTES = 1_000_000
+MAX_PARTS = 20  # of a key with dots between, for which tomllib takes the square of the time
 MAX_MESSAGE = 1_000  # characters of an error, however long the text or number that it quotes
+_QUOTED = re.compile(r""""(?:[^"\\\n]|\\.)*"|'[^'\n]*'|#[^\n]*""")  # texts and comments
 _NAMED = (str, dict)
 KEYS: dict[str, type | tuple[type, ...]] = {
     "question": str,
@@ -258,13 +261,21 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise LoadError(f"study file {path} has {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
-        return tomllib.loads(path.read_text("utf-8"))
+        return _parsed(path.read_text("utf-8"))
     except FileNotFoundError:
         raise NotFoundError(f"no study file {path}: `hpo studies` lists the shipped ones") from None
     except OSError as error:
         raise LoadError(f"study file {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
         raise LoadError(f"study file {path} is not valid TOML: {error}") from error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The content of a TOML text; raises ValueError, or RecursionError where it is nested too deeply."""
+    bare = re.sub(r"[ \t]+", " ", _QUOTED.sub("x", text)).replace(" .", ".").replace(". ", ".")
+    if any(word.count(".") >= MAX_PARTS for word in re.split(r"[^\w.-]+", bare)):
+        raise ValueError(f"a key has more than {MAX_PARTS} parts with dots between")
+    return tomllib.loads(text)
 
 
 def _check(table: Mapping[str, Any], inside: str = "") -> None:
@@ -324,7 +335,7 @@ def _parse(change: str) -> dict[str, Any]:
         raise UsageError(f"{where}: {section!r} has no keys of its own: write {section}=VALUE")
     value: Any = text.strip()
     try:
-        read = tomllib.loads(f"value = {value}")
+        read = _parsed(f"value = {value}")
         value = read["value"] if len(read) == 1 else value
     except (ValueError, RecursionError):
         if value[:1] in ("[", "{", '"', "'"):

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.errors import SpaceError
 from hpo.registry import make_searcher
 from hpo.searcher import Searcher
 from hpo.space import Space
-from hpo.store.codec import altered
-from hpo.values import canonical
+from hpo.store.damage import AlteredError
+from hpo.values import brief, canonical
 
 MAX_SEED = 2**64 - 1
 
@@ -63,12 +64,16 @@ class StudySpec:
         """The inverse of `to_json`.
 
         Raises:
-            DataError: it is not what `to_json` gives: the store was altered.
+            AlteredError: it is not what `to_json` gives.
         """
         try:
-            return cls(**(dict(data) | {"space": Space.from_json(data["space"])}))
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise altered(f"specification: {error}") from error
+            spec = cls(**(dict(data) | {"space": Space.from_json(data["space"])}))
+        except (AttributeError, LookupError, TypeError, ValueError, SpaceError) as error:
+            raise AlteredError(f"specification of a study: {error}") from error
+        for name, kind in _KINDS.items():
+            if not isinstance(value := getattr(spec, name), kind) or isinstance(value, bool) is not (kind is bool):
+                raise AlteredError(f"specification of a study: {name} = {brief(value)}")
+        return spec
 
     def differences(self, stored: "StudySpec") -> list[str]:
         """Where this specification differs from a stored one, a line each: `batch: stored 8, now 16`."""
@@ -81,6 +86,18 @@ class StudySpec:
         if not lines and stored.space != self.space:
             lines = [f"order of the space: stored {', '.join(stored.space)}, now {', '.join(self.space)}"]
         return lines
+
+
+_KINDS: dict[str, Any] = {
+    "objective": Mapping,
+    "settings": Mapping,
+    "searcher": str,
+    "direction": str,
+    "seed": int,
+    "batch": int,
+    "epochs": (int, type(None)),
+    "free_running": bool,
+}
 
 
 def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:

@@ -131,13 +131,15 @@ def tag(value: Any) -> Any:
     return value
 
 
-def untag(value: Any) -> Any:
-    """The inverse of `tag`."""
+def untag(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """The inverse of `tag`; what is nested deeper than an option may be is left as it is."""
+    if not depth:
+        return value
     if isinstance(value, dict):
         if set(value) == {"__tuple__"} and isinstance(value["__tuple__"], list):
-            return tuple(untag(item) for item in value["__tuple__"])
-        return {key: untag(item) for key, item in value.items()}
-    return [untag(item) for item in value] if isinstance(value, list) else value
+            return tuple(untag(item, depth - 1) for item in value["__tuple__"])
+        return {key: untag(item, depth - 1) for key, item in value.items()}
+    return [untag(item, depth - 1) for item in value] if isinstance(value, list) else value
 
 
 def held(values: Any) -> Any:

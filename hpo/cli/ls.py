@@ -28,25 +28,27 @@ def command(limit: int, everything: bool, store: str | None, as_json: bool) -> N
     """List the studies of a store, oldest first, and its comparisons, whose studies are left out."""
     from hpo.store import Store
     from hpo.store.comparisons import Comparisons
+    from hpo.store.damage import blaming
 
     opened = Store(store)
     comparisons = Comparisons(opened)
     hidden = set() if everything else comparisons.studies()
-    rows = [row for row in opened.studies() if row.id not in hidden]
-    made = comparisons.all()
-    compared = [_comparison(row, comparisons) for row in made[-limit:]]
-    data = []
-    for row in rows[-limit:]:
-        best = opened.best(row.id, row.spec["direction"])
-        data.append(
-            {
-                "name": row.name,
-                "searcher": row.spec["searcher"],
-                "states": opened.counts(row.id),
-                "best": best.value if best else None,
-                "created": _time(row.created_ms),
-            }
-        )
+    with blaming(opened.path):
+        rows = [row for row in opened.studies() if row.id not in hidden]
+        made = comparisons.all()
+        compared = [_comparison(row, comparisons) for row in made[-limit:]]
+        data = []
+        for row in rows[-limit:]:
+            best = opened.best(row.id, row.spec["direction"])
+            data.append(
+                {
+                    "name": row.name,
+                    "searcher": row.spec["searcher"],
+                    "states": opened.counts(row.id),
+                    "best": best.value if best else None,
+                    "created": _time(row.created_ms),
+                }
+            )
     if as_json:
         render.emit_json(data + compared)
         return

@@ -5,10 +5,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.errors import DataError
-from hpo.values import tag, untag
+from hpo.store.damage import AlteredError
+from hpo.values import brief, tag, untag
 
 MAX_TEXT = 64_000  # bytes kept of a traceback or log, in UTF-8
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)  # strict, as what is written
 
 
 def split(value: float | None) -> tuple[float | None, str | None]:
@@ -36,20 +43,28 @@ def load(text: str) -> Any:
     """The inverse of `dump`.
 
     Raises:
-        DataError: the text is no JSON: the store was altered by another program.
+        AlteredError: the text is no JSON.
     """
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except (TypeError, ValueError, RecursionError) as error:
-        raise altered(error) from error
+        raise AlteredError(str(error)) from error
 
 
-def altered(why: object) -> DataError:
-    """The error for a stored value that hpo did not write."""
-    return DataError(
-        f"the store holds a value that hpo did not write ({why}): it was altered or is damaged; `hpo doctor --salvage "
-        "OUT` saves what can be read, or go on with a backup"
-    )
+def load_object(text: str) -> dict[str, Any]:
+    """`load` of what must be a JSON object."""
+    found = load(text)
+    if not isinstance(found, dict):
+        raise AlteredError(f"{brief(found)} where an object is expected")
+    return found
+
+
+def _floats(values: Any) -> list[float]:
+    """Numbers, some of them as text."""
+    try:
+        return [float(value) for value in values]
+    except (TypeError, ValueError, OverflowError):
+        raise AlteredError(f"{brief(values)} where numbers are expected") from None
 
 
 def dump_params(params: Mapping[str, Any]) -> str:
@@ -59,10 +74,7 @@ def dump_params(params: Mapping[str, Any]) -> str:
 
 def load_params(text: str) -> dict[str, Any]:
     """The inverse of `dump_params`."""
-    try:
-        return {name: untag(value) for name, value in load(text).items()}
-    except (AttributeError, TypeError) as error:
-        raise altered(error) from error
+    return {name: untag(value) for name, value in load_object(text).items()}
 
 
 def json_float(value: float | None) -> float | str | None:
@@ -79,10 +91,8 @@ def dump_floats(values: Mapping[str, float]) -> str:
 
 def load_floats(text: str) -> dict[str, float]:
     """The inverse of `dump_floats`."""
-    try:
-        return {name: float(value) for name, value in load(text).items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise altered(error) from error
+    found = load_object(text)
+    return dict(zip(found, _floats(found.values()), strict=True))
 
 
 def dump_curve(curve: Mapping[str, list[float]]) -> str:
@@ -92,10 +102,7 @@ def dump_curve(curve: Mapping[str, list[float]]) -> str:
 
 def load_curve(text: str) -> dict[str, list[float]]:
     """The inverse of `dump_curve`."""
-    try:
-        return {name: [float(value) for value in values] for name, values in load(text).items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise altered(error) from error
+    return {name: _floats(values) for name, values in load_object(text).items()}
 
 
 def cut(text: str | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hpo.errors import LockedError, NotFoundError, did_you_mean
 from hpo.store import codec
+from hpo.store.damage import blaming_the_store
 from hpo.store.lock import DriverLock
 from hpo.store.reader import Reader
 from hpo.store.store import now_ms
@@ -59,6 +60,7 @@ class RunRow:
     ended: str | None
 
 
+@blaming_the_store
 class Comparisons:
     """The comparisons of a store.
 
@@ -68,6 +70,7 @@ class Comparisons:
 
     def __init__(self, store: Reader) -> None:
         self.store = store
+        self.path = store.path
         self._db = store.db
 
     def all(self) -> list[ComparisonRow]:
@@ -76,7 +79,10 @@ class Comparisons:
 
     def find(self, name: str) -> ComparisonRow | None:
         """The comparison called `name`, if there is one."""
-        rows = self._db.query("SELECT * FROM comparisons WHERE name = ?", (name,))
+        try:
+            rows = self._db.query("SELECT * FROM comparisons WHERE name = ?", (name,))
+        except UnicodeEncodeError:  # half a surrogate pair: no name that could be stored
+            return None
         return _row(rows[0]) if rows else None
 
     def get(self, name: str | None = None) -> ComparisonRow:
@@ -190,4 +196,4 @@ class Comparisons:
 
 def _row(row: Mapping[str, Any]) -> ComparisonRow:
     known = {field.name: row[field.name] for field in fields(ComparisonRow)}  # a newer store may have more columns
-    return ComparisonRow(**(known | {"spec": codec.load(row["spec"]), "plan": codec.load(row["plan"])}))
+    return ComparisonRow(**(known | {"spec": codec.load_object(row["spec"]), "plan": codec.load_object(row["plan"])}))

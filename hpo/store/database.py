@@ -23,6 +23,7 @@ from hpo.errors import (
 )
 from hpo.files import give_name
 from hpo.store import place, version
+from hpo.store.damage import SALVAGE
 from hpo.store.refusal import refusal, told
 from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
@@ -257,7 +258,7 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise _translate(error, self.path, self.file) from error
-        except UnicodeDecodeError as error:  # a name or text in the file
+        except UnicodeDecodeError as error:  # a name or text in the file, or SQLite's own message, which quotes it
             raise DataError(_damaged(self.path, error)) from error
 
 
@@ -314,15 +315,15 @@ def _create(path: Path) -> None:
 
 
 def _damaged(path: Path, what: object) -> str:
-    return (
-        f"store {path} is damaged ({what}): it is left as it is; {version.SALVAGE.format(path)}, or go on with a backup"
-    )
+    return f"store {path} is damaged ({what}): it is left as it is; {SALVAGE.format(path)}, or go on with a backup"
 
 
 def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
     """What SQLite raised, as an error of ours; `path` is the store's name, `file` where it is."""
     extended = getattr(error, "sqlite_errorcode", None) or 0
     code = extended & 0xFF
+    if str(error).startswith("Could not decode to UTF-8"):  # the module's own: it goes on to quote all of the text
+        return DataError(_damaged(path, "a text is not UTF-8"))
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} was locked by another process for {BUSY_SECONDS:.0f} s: try again")
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:

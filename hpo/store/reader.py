@@ -6,6 +6,7 @@ from typing import Any
 
 from hpo.errors import NotFoundError, did_you_mean
 from hpo.store import codec
+from hpo.store.damage import AlteredError, blaming_the_store
 from hpo.store.database import Database
 from hpo.store.rows import Event, Row, StudyRow, Use, evaluation_of, outcome_of, study_of, trial_of, with_details
 from hpo.trial import Evaluation, Job, Outcome, Proposal, State, Trial
@@ -18,6 +19,7 @@ _MAX_INTEGER = 2**63 - 1
 PAGE = 5_000  # rows read at a time: while a query runs no writer can commit
 
 
+@blaming_the_store
 class Reader:
     """The half of a store that only reads.
 
@@ -66,7 +68,7 @@ class Reader:
     def environments(self, study: int) -> list[dict[str, Any]]:
         """What each run of the study noted about its machine, in order."""
         rows = self.db.query("SELECT environment FROM runs WHERE study = ? ORDER BY run", (study,))
-        return [codec.load(row["environment"]) for row in rows]
+        return [codec.load_object(row["environment"]) for row in rows]
 
     def last_run_ms(self, study: int) -> int | None:
         """When the study was last driven; None: never."""
@@ -96,7 +98,7 @@ class Reader:
         for event in events:
             column = event["kind"]
             if column not in ("asked", "told"):  # it becomes a part of the query: no file may say what that is
-                raise codec.altered(f"an event of kind {column!r}")
+                raise AlteredError(f"an event of kind {column!r}")
             rows = self.db.query(
                 f"SELECT * FROM evaluations INDEXED BY evaluations_by_{column}"  # noqa: S608  (one of two)
                 f" WHERE study = ? AND {column} = ? ORDER BY id",
@@ -111,7 +113,7 @@ class Reader:
                 number = row["number"]
                 known = number in begun or event["n"] == 0  # enqueued trials have their numbers already
                 begun.add(number)
-                info = codec.load(row["info"])
+                info = codec.load_object(row["info"])
                 proposals.append(Proposal(params[number], row["target"], number if known else None, info))
             yield Event("asked", event["n"], proposals=tuple(proposals))
 
@@ -268,7 +270,7 @@ class Reader:
     def winners(self, study: int) -> list[dict[str, Any]]:
         """What `Store.record_winner` was given, in order."""
         rows = self.db.query("SELECT winner FROM winners WHERE study = ? ORDER BY rowid", (study,))
-        return [codec.load(row["winner"]) for row in rows]
+        return [codec.load_object(row["winner"]) for row in rows]
 
     def uses(self, study: int) -> list[Use]:
         """Every use of test data by the study, in order."""
@@ -290,7 +292,7 @@ class Reader:
             (study, first, last),
         )
         for row in rows:
-            found.setdefault(row["number"], {}).update(codec.load(row["noted"]))
+            found.setdefault(row["number"], {}).update(codec.load_object(row["noted"]))
         return found
 
     def _pages(self, study: int, first: int = 0, limit: int = -1) -> Iterator[list[Trial]]:

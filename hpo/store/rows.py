@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from hpo.store import codec
+from hpo.store.damage import AlteredError
 from hpo.trial import Evaluation, Outcome, Proposal, State, Trial
 
 Row = dict[str, Any]
@@ -57,7 +58,9 @@ class Event:
 
 def study_of(row: Row) -> StudyRow:
     """A row of studies; a newer store may have more columns."""
-    return StudyRow(**({field.name: row[field.name] for field in fields(StudyRow)} | {"spec": codec.load(row["spec"])}))
+    return StudyRow(
+        **({field.name: row[field.name] for field in fields(StudyRow)} | {"spec": codec.load_object(row["spec"])})
+    )
 
 
 def trial_of(row: Row) -> Trial:
@@ -78,12 +81,12 @@ def state_of(text: str) -> State:
     """A state as stored.
 
     Raises:
-        DataError: there is no such state.
+        AlteredError: there is no such state.
     """
     try:
         return State(text)
     except ValueError:
-        raise codec.altered(f"a trial in state {text!r}") from None
+        raise AlteredError(f"a trial in state {text!r}") from None
 
 
 def outcome_of(row: Row, params: Mapping[str, Any]) -> Outcome:
@@ -120,7 +123,7 @@ def with_details(trial: Trial, rows: Sequence[Row]) -> Trial:
         curve=curve,
         target=target,
         error=rows[-1]["error"],
-        info=codec.load(rows[0]["info"]),
+        info=codec.load_object(rows[0]["info"]),
         health=codec.load_floats(health),
         attempts=max(row["attempts"] for row in rows),
     )
@@ -138,5 +141,5 @@ def evaluation_of(row: Row) -> Evaluation:
         state=state_of(row["state"]),
         value=codec.join(row["value"], row["value_kind"]),
         seconds=row["seconds"],
-        info=codec.load(row["info"]),
+        info=codec.load_object(row["info"]),
     )

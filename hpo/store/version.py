@@ -10,9 +10,9 @@ from typing import Any
 
 from hpo.environment import own_version
 from hpo.errors import DataError
+from hpo.store.damage import SALVAGE
 from hpo.store.schema import APPLICATION_ID, VERSION
 
-SALVAGE = "`hpo doctor --store {} --salvage OUT` saves what can be read"
 _LONGEST_VERSION = 40  # characters
 
 

@@ -28,7 +28,8 @@ import io
 import json
 import math
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,7 @@ from hpo.torch_mode import own_mode
 from hpo.training.hyperparameters import KNOWN, MAX_DEPTH, METRICS, Settings
 from hpo.training.preparation import Transform
 from hpo.training.schema import Schema
+from hpo.values import brief
 
 if TYPE_CHECKING:
     from hpo.training.data import Dataset
@@ -71,6 +73,7 @@ _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "digest": str,
 }
 _OF_TENSORS: Final = ("state_dict", "transform")
+_MOST_PARTS: Final = 1_000_000  # values in all the lists and dicts: one that is there many times counts every time
 
 
 def pack(
@@ -141,6 +144,10 @@ def unpack(content: bytes, path: Path) -> dict[str, Any]:
     """
     name = shown(path)
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > len(content):  # torch.save compresses nothing
+            raise ValueError(f"its {len(content)} bytes are said to hold {size}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own about damaged files
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -161,8 +168,23 @@ def unpack(content: bytes, path: Path) -> dict[str, Any]:
     for key in _OF_TENSORS:
         for part, tensor in state[key].items():
             if not _is_plain(tensor):
-                raise DataError(f"{name}: {key}[{part!r}] is no plain tensor")
+                raise DataError(f"{name}: {key}[{printable(brief(part))}] is no plain tensor")
+    if _too_large(state):
+        raise DataError(f"{name} is no model that hpo saved: more than {_MOST_PARTS} values")
     return state
+
+
+def _too_large(state: Mapping[str, Any]) -> bool:
+    """Whether there are too many values to look at: a list in itself, or in lists that are in lists."""
+    stack: list[Iterator[Any]] = [iter(state.values())]
+    for _ in range(_MOST_PARTS):
+        while stack and (value := next(stack[-1], stack)) is stack:
+            stack.pop()
+        if not stack:
+            return False
+        if isinstance(value, (list, tuple, set, dict)):
+            stack.append(iter(value.values() if isinstance(value, dict) else value))
+    return True
 
 
 def settings_of(state: Mapping[str, Any]) -> Settings:

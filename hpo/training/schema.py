@@ -200,7 +200,10 @@ def to_numbers(series: pd.Series[Any]) -> np.ndarray:
     if series.dtype.kind in "mMc":
         raise DataError(f"column {series.name!r} holds {series.dtype}, expected numbers")
     values = series.astype(object)
-    parsed = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
+    try:
+        parsed = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
+    except OverflowError:
+        raise DataError(f"column {series.name!r} holds an integer that no float can hold: scale or drop it") from None
     wrong = np.flatnonzero(np.isnan(parsed) & series.notna().to_numpy(bool))
     if len(wrong):
         row, value = int(wrong[0]), values.iloc[int(wrong[0])]
@@ -210,9 +213,7 @@ def to_numbers(series: pd.Series[Any]) -> np.ndarray:
 
 def text_of(value: Any) -> str:
     """A value as the text that names its level or class: 1.0 is "1", as it is where no other value is missing."""
-    if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and float(value).is_integer():
-        return str(int(float(value)) if isinstance(value, (float, np.floating)) else value)
-    return str(value)
+    return str(int(value)) if isinstance(value, (float, np.floating)) and float(value).is_integer() else str(value)
 
 
 def _codes(series: pd.Series[Any], levels: Sequence[str]) -> tuple[np.ndarray, int]:
