@@ -52,7 +52,8 @@ class Result:
     Attributes:
         number: the trial.
         params: its configuration.
-        value: what to maximise; None if the evaluation failed or was not finite.
+        value: what to maximise; None if the evaluation failed or was not finite, or is of another's trial that was
+            trained to fewer epochs than this searcher trains its own.
         epochs: epoch reached.
         own: whether this searcher proposed the trial.
     """
@@ -256,7 +257,8 @@ class Searcher(ABC):
             self._params[number] = configuration
             self._reached[number] = outcome.epochs
             self._see(configuration)
-            results.append(Result(number, configuration, self._reward(outcome), outcome.epochs, own))
+            reward = self._reward(outcome) if own or self._is_whole(outcome) else None
+            results.append(Result(number, configuration, reward, outcome.epochs, own))
         self._tell(results)
 
     def _told_params(self, outcome: Outcome) -> Mapping[str, Any]:
@@ -272,6 +274,10 @@ class Searcher(ABC):
     def _reward(self, outcome: Outcome) -> float | None:
         ok = outcome.state == State.DONE and outcome.value is not None and math.isfinite(outcome.value)
         return self._sign * outcome.value if ok and outcome.value is not None else None
+
+    def _is_whole(self, outcome: Outcome) -> bool:
+        """Whether its value compares with those of whole trainings, for a searcher that knows no others."""
+        return self.needs_epochs or self.epochs is None or outcome.epochs >= self.epochs
 
     # -- for subclasses
 

@@ -140,6 +140,7 @@ def study_data(study: Study, rows: int) -> dict[str, Any]:
         "epochs_spent": study.epochs_spent,
         "states": study.counts(),
         "failures": study.failures(),
+        "told": None if (told := study.told_from) is None else {"study": told[0], "trials": told[1]},
         "space": spec.space.to_json(),
         "environment": study.environment,
         "best": [trial_data(trial) for trial in study.ranking(rows)],
@@ -169,6 +170,7 @@ def print_study(data: Mapping[str, Any]) -> None:
             "spent": f"{data['epochs_spent']} of {data['budget'] if data['budget'] is not None else 'unlimited'}"
             + (" epochs" if data["epochs"] else " trials"),
             "states": ", ".join(f"{count} {state}" for state, count in sorted(data["states"].items())) or "no trials",
+            **({"told": f"{told['trials']} trials of study {told['study']}"} if (told := data["told"]) else {}),
             **({"failed": "; ".join(_failed(*each) for each in data["failures"].items())} if data["failures"] else {}),
         }
     )
