@@ -35,6 +35,7 @@ from hpo.store.reader import StudyRow
 from hpo.store.told import told_from
 from hpo.study import Study
 from hpo.study_spec import StudySpec
+from hpo.text import composed
 from hpo.told import Found, find_told
 from hpo.values import brief, canonical
 
@@ -174,6 +175,8 @@ def open_study(plan: Plan, path: str | Path | None) -> Study:
     trials = None if plan.trials is None else whole("trials", plan.trials, 0, MAX_TRIALS)
     if name is not None and not (isinstance(name, str) and name and name.isprintable() and len(name) <= MAX_NAME):
         raise UsageError(f"study name {brief(name)}: expected printable text of 1 to {MAX_NAME} characters")
+    if name is not None:
+        plan = replace(plan, name=(name := composed(name)))
     given = () if plan.initial is None else plan.initial
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         raise UsageError(f"initial is {brief(given)}, expected a list of configurations")
@@ -200,7 +203,7 @@ def _told(plan: Plan, store: Store) -> Found | None:
         raise UsageError(f"from_study is {brief(plan.from_study)}, expected the name of a study in this store")
     if plan.name is not None and store.has_study(plan.name):
         return None
-    found = find_told(store, plan.from_study, plan.spec)
+    found = find_told(store, store.study(plan.from_study), plan.spec)
     if found.left_out:
         warnings.warn(
             f"trials of study {found.study!r} that the new study is not told: {found.left_out}; "
@@ -280,7 +283,7 @@ def _same(row: StudyRow, plan: Plan, initial: Sequence[Mapping[str, Any]], store
             lines.append(f"initial: stored {canonical(stored)}, now {canonical(list(initial))}")
     if plan.from_study is not None:
         told, _ = told_from(store, row.id) or (None, 0)
-        if told != plan.from_study:
+        if told is None or composed(told) != composed(plan.from_study):
             lines.append(f"from: stored {canonical(told)}, now {canonical(plan.from_study)}")
             tell = False
     if lines:

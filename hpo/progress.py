@@ -87,7 +87,7 @@ class Display:
                 f"a batch of {spec.batch} keeps {spec.batch} of {execution.workers} workers busy: a new study with a "
                 f"batch of {execution.workers} or more would use them all"
             )
-        for notice in objective.notices():
+        for notice in [*objective.notices(), *driver.searcher.notices(driver.trials or 0)]:
             self.note(notice)
         self._tenths = self._tenth(driver)
         if self._enabled and sys.stderr.isatty():

@@ -33,12 +33,44 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from hpo import seeding
+from hpo.domains import Choice
 from hpo.errors import DataError, HpoError, MismatchError, UsageError
 from hpo.space import Space
 from hpo.trial import Outcome, Proposal, State
 from hpo.values import canonical
 
 MAX_COUNTED = 1_000_000  # finite spaces above this size are not watched for exhaustion
+
+
+MAX_NAMES = 1_000  # hyperparameters that a model is made of
+MAX_OPTIONS = 10_000  # of a Choice that a model is made of
+
+
+def round_size(names: int) -> int:
+    """Trials of a round that does not depend on results: 1024, fewer where each has more than 1024 hyperparameters."""
+    return max(1, min(1024, 2**20 // names))
+
+
+def check_modelled(label: str, space: Space, ordered: bool = False) -> None:
+    """Raise MismatchError if `space` is too large to make a model of, in seconds and in memory.
+
+    Args:
+        label: of the searcher.
+        space: the space.
+        ordered: whether an ordered Choice takes as much of a model as another.
+    """
+    advice = "use searcher 'random', or"
+    if len(space) > MAX_NAMES:
+        raise MismatchError(
+            f"searcher {label!r} cannot learn over {len(space):,} hyperparameters, expected at most {MAX_NAMES:,}: "
+            f"{advice} make those that matter least constants of the objective"
+        )
+    for name, domain in space.items():
+        if isinstance(domain, Choice) and (ordered or not domain.ordered) and domain.size > MAX_OPTIONS:
+            raise MismatchError(
+                f"searcher {label!r} cannot learn over the {domain.size:,} options of {name!r}, expected at most "
+                f"{MAX_OPTIONS:,}: {advice} a range or fewer options"
+            )
 
 
 class SearcherError(HpoError):
@@ -162,6 +194,10 @@ class Searcher(ABC):
     def next_number(self) -> int:
         """Number that the next new trial will get."""
         return self._next
+
+    def notices(self, trials: int) -> list[str]:
+        """What the user should know before a run with a budget of `trials` full trainings, a line each."""
+        return []
 
     def skip_to(self, number: int) -> None:
         """Let the next new trial have `number`, or the one it would have if that is greater."""

@@ -7,6 +7,7 @@ from typing import Any
 from hpo.errors import ConflictError, SpaceError, UsageError
 from hpo.space import Space
 from hpo.store import Store
+from hpo.store.reader import StudyRow
 from hpo.store.told import Told
 from hpo.study_spec import StudySpec
 from hpo.trial import State, Trial
@@ -30,19 +31,18 @@ class Found:
     source: str | None
 
 
-def find_told(store: Store, name: str, spec: StudySpec) -> Found:
-    """The trials of study `name` that a new study of `spec` is told.
+def find_told(store: Store, row: StudyRow, spec: StudySpec) -> Found:
+    """The trials of study `row` that a new study of `spec` is told.
 
     A trial is left out that has not ended, whose configuration is outside the new space, or that was trained to more
     epochs than the new study's trials may be. A hyperparameter that the old study did not have takes its default,
     which says what a configuration without it means; one without a default leaves the trial out, even a constant.
 
     Raises:
-        NotFoundError: there is no such study.
         ConflictError: it has another objective or direction: its values mean something else.
         UsageError: it has no trial that could be told.
     """
-    row = store.study(name)
+    name = row.name
     old = StudySpec.from_json(row.spec)
     lines = [line for line in spec.differences(old) if line.startswith(("objective", "direction"))]
     if (spec.epochs is None) != (old.epochs is None):

@@ -1,12 +1,13 @@
 """Grid search: every combination exactly once, in an order shuffled by the study's seed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpo import seeding
 from hpo.errors import UsageError
 from hpo.grid import Grid as Points
-from hpo.searcher import Result, Searcher
+from hpo.searcher import Result, Searcher, round_size
 from hpo.trial import Proposal
 from hpo.values import brief, canonical
 
@@ -33,13 +34,23 @@ class Grid(Searcher):
 
     @property
     def default_batch(self) -> int:
-        """Points do not depend on results, so a round may be as large as hardware likes."""
-        return 1024
+        """Points do not depend on results, so a round may be as large as hardware likes and memory holds."""
+        return round_size(len(self.space))
 
     @property
     def size(self) -> int:
         """How many points the grid has."""
         return self._grid.size
+
+    def notices(self, trials: int) -> list[str]:
+        """The size of a grid that the budget does not reach."""
+        if trials >= self.size:
+            return []
+        size = f"{self.size:,}" if self.size < 10**15 else f"about 10^{math.log10(self.size):.0f}"
+        return [
+            f"the grid has {size} points and the budget is {trials:,} trials: so many of them are tried, spread over "
+            "the space; fewer searcher.points, shorter lists or more --trials try all"
+        ]
 
     @property
     def exhausted(self) -> bool:

@@ -27,8 +27,8 @@ import torch
 
 from hpo import seeding
 from hpo.domains import Choice
-from hpo.errors import MismatchError, UsageError
-from hpo.searcher import Result, Searcher
+from hpo.errors import UsageError
+from hpo.searcher import Result, Searcher, check_modelled
 from hpo.space import Space
 from hpo.torch_mode import own_mode
 from hpo.trial import Proposal
@@ -41,7 +41,6 @@ ENTROPY_HALF_LIFE = 30.0  # updates
 MAX_NORM = 1.0  # of the gradient, before Adam
 MEMORY = 64  # finite rewards among which a failed child finds the worst
 MAX_RANGE = 64  # a range of more values is thinned to `points`
-MAX_OPTIONS = 10_000
 
 
 class Vocabulary:
@@ -52,10 +51,11 @@ class Vocabulary:
         points: values for each continuum, logarithmic integer range, and range of more than 64 values.
 
     Raises:
-        MismatchError: a Choice of more than 10,000 options.
+        MismatchError: a Choice of more than 10,000 options, ordered or not; more than 1,000 hyperparameters.
     """
 
     def __init__(self, space: Space, points: int) -> None:
+        check_modelled("nas", space, ordered=True)
         self.space = space
         self.points = points
         self._place = {name: t for t, name in enumerate(space.order)}
@@ -82,11 +82,6 @@ class Vocabulary:
     def _grid(self, name: str) -> list[Any]:
         domain = self.space[name]
         size = domain.grid_size(self.points)
-        if isinstance(domain, Choice) and size > MAX_OPTIONS:
-            raise MismatchError(
-                f"searcher 'nas' cannot learn over the {size:,} options of {name!r}, expected at most {MAX_OPTIONS:,}: "
-                "use a range, fewer options or another searcher"
-            )
         count = self._count(name)
         # token i stands for grid point i (size - 1) / (count - 1), rounded in integers, which may exceed 2^53
         indices = range(size) if count == size else [(2 * i * (size - 1) // (count - 1) + 1) // 2 for i in range(count)]

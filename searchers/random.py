@@ -6,7 +6,7 @@ https://jmlr.org/papers/v13/bergstra12a.html
 
 from dataclasses import dataclass
 
-from hpo.searcher import Searcher
+from hpo.searcher import Searcher, round_size
 from hpo.trial import Proposal
 
 
@@ -16,8 +16,8 @@ class Random(Searcher):
 
     @property
     def default_batch(self) -> int:
-        """Draws do not depend on results, so a round may be as large as hardware likes."""
-        return 1024
+        """Draws do not depend on results, so a round may be as large as hardware likes and memory holds."""
+        return round_size(len(self.space))
 
     def _ask(self, n: int) -> list[Proposal]:
         numbers = range(self.next_number, self.next_number + n)

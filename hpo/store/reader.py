@@ -7,6 +7,7 @@ from typing import Any, Literal
 from hpo.errors import NotFoundError, did_you_mean
 from hpo.store import codec
 from hpo.store.database import Database, Row
+from hpo.text import composed
 from hpo.trial import Evaluation, Job, Outcome, Proposal, State, Trial
 
 # Trials with a value to compare, those that are trained further included; the condition of index trials_by_value.
@@ -84,13 +85,13 @@ class Reader:
             NotFoundError: with the nearest known name.
         """
         latest = "WHERE id NOT IN (SELECT study FROM comparison_runs) ORDER BY id DESC LIMIT 1"
-        where, parameters = ("WHERE name = ?", (name,)) if name is not None else (latest, ())
-        compared = False
+        spellings = "WHERE name IN (?, ?) ORDER BY name <> ?", (name, composed(name or ""), name)
+        where, parameters = spellings if name is not None else (latest, ())
         try:
             rows = self.db.query(f"SELECT * FROM studies {where}", parameters)  # noqa: S608  (two fixed texts)
             compared = not rows and bool(self.db.query("SELECT 1 FROM comparisons WHERE name = ?", (name,)))
         except UnicodeEncodeError:  # half a surrogate pair: no name that could be stored
-            rows = []
+            rows, compared = [], False
         if rows:
             return _study(rows[0])
         if name is None:
