@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.errors import DataError, SpaceError
 from hpo.registry import make_searcher
 from hpo.searcher import Searcher
 from hpo.space import Space
-from hpo.values import canonical
+from hpo.values import brief, canonical
 
 MAX_SEED = 2**64 - 1
 
@@ -59,8 +60,17 @@ class StudySpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "StudySpec":
-        """The inverse of `to_json`."""
-        return cls(**(dict(data) | {"space": Space.from_json(data["space"])}))
+        """The inverse of `to_json`; raises DataError for what it did not write."""
+        try:
+            spec = cls(**(dict(data) | {"space": Space.from_json(data["space"])}))
+        except (LookupError, TypeError, SpaceError) as error:
+            raise DataError(
+                f"the specification of a study is not one that hpo wrote: {error}: go on with a backup"
+            ) from error
+        for name, kind in _KINDS.items():
+            if not isinstance(value := getattr(spec, name), kind) or isinstance(value, bool) is not (kind is bool):
+                raise DataError(f"the specification of a study has {name} = {brief(value)}: go on with a backup")
+        return spec
 
     def differences(self, stored: "StudySpec") -> list[str]:
         """Where this specification differs from a stored one, a line each: `batch: stored 8, now 16`."""
@@ -73,6 +83,18 @@ class StudySpec:
         if not lines and stored.space != self.space:
             lines = [f"order of the space: stored {', '.join(stored.space)}, now {', '.join(self.space)}"]
         return lines
+
+
+_KINDS: dict[str, Any] = {
+    "objective": Mapping,
+    "settings": Mapping,
+    "searcher": str,
+    "direction": str,
+    "seed": int,
+    "batch": int,
+    "epochs": (int, type(None)),
+    "free_running": bool,
+}
 
 
 def _flat(spec: StudySpec) -> Iterator[tuple[str, str]]:

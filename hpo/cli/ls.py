@@ -35,13 +35,13 @@ def command(limit: int, everything: bool, store: str | None, as_json: bool) -> N
     rows = [row for row in opened.studies() if row.id not in hidden]
     made = comparisons.all()
     compared = [_comparison(row, comparisons) for row in made[-limit:]]
-    data = []
+    data: list[dict[str, Any]] = []
     for row in rows[-limit:]:
-        best = opened.best(row.id, row.spec["direction"])
+        best = opened.best(row.id, str(row.spec.get("direction")))
         data.append(
             {
                 "name": row.name,
-                "searcher": row.spec["searcher"],
+                "searcher": str(row.spec.get("searcher")),
                 "states": opened.counts(row.id),
                 "best": best.value if best else None,
                 "created": _time(row.created_ms),

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.errors import DataError
-from hpo.values import tag, untag
+from hpo.values import brief, tag, untag
 
 MAX_TEXT = 64_000  # bytes kept of a traceback or log, in UTF-8
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)  # strict, as what is written
 
 
 def split(value: float | None) -> tuple[float | None, str | None]:
@@ -39,9 +46,25 @@ def load(text: str) -> Any:
         DataError: the text is no JSON: the store was altered by another program.
     """
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"the store holds a value that hpo did not write ({error}): go on with a backup") from error
+
+
+def load_object(text: str) -> dict[str, Any]:
+    """`load` of what must be a JSON object."""
+    found = load(text)
+    if not isinstance(found, dict):
+        raise DataError(f"the store holds {brief(found)} where hpo writes an object: go on with a backup")
+    return found
+
+
+def _floats(values: Any) -> list[float]:
+    """Numbers, some of them as text."""
+    try:
+        return [float(value) for value in values]
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"the store holds {brief(values)} where hpo writes numbers: go on with a backup") from None
 
 
 def dump_params(params: Mapping[str, Any]) -> str:
@@ -51,7 +74,7 @@ def dump_params(params: Mapping[str, Any]) -> str:
 
 def load_params(text: str) -> dict[str, Any]:
     """The inverse of `dump_params`."""
-    return {name: untag(value) for name, value in load(text).items()}
+    return {name: untag(value) for name, value in load_object(text).items()}
 
 
 def json_float(value: float | None) -> float | str | None:
@@ -68,7 +91,8 @@ def dump_floats(values: Mapping[str, float]) -> str:
 
 def load_floats(text: str) -> dict[str, float]:
     """The inverse of `dump_floats`."""
-    return {name: float(value) for name, value in load(text).items()}
+    found = load_object(text)
+    return dict(zip(found, _floats(found.values()), strict=True))
 
 
 def dump_curve(curve: Mapping[str, list[float]]) -> str:
@@ -78,7 +102,7 @@ def dump_curve(curve: Mapping[str, list[float]]) -> str:
 
 def load_curve(text: str) -> dict[str, list[float]]:
     """The inverse of `dump_curve`."""
-    return {name: [float(value) for value in values] for name, values in load(text).items()}
+    return {name: _floats(values) for name, values in load_object(text).items()}
 
 
 def cut(text: str | None) -> str | None:

@@ -189,4 +189,6 @@ class Comparisons:
 
 
 def _row(row: Mapping[str, Any]) -> ComparisonRow:
-    return ComparisonRow(**(dict(row) | {"spec": codec.load(row["spec"]), "plan": codec.load(row["plan"])}))
+    return ComparisonRow(
+        **(dict(row) | {"spec": codec.load_object(row["spec"]), "plan": codec.load_object(row["plan"])})
+    )

@@ -108,7 +108,7 @@ class Reader:
     def environments(self, study: int) -> list[dict[str, Any]]:
         """What each run of the study noted about its machine, in order."""
         rows = self.db.query("SELECT environment FROM runs WHERE study = ? ORDER BY run", (study,))
-        return [codec.load(row["environment"]) for row in rows]
+        return [codec.load_object(row["environment"]) for row in rows]
 
     def last_run_ms(self, study: int) -> int | None:
         """When the study was last driven; None: never."""
@@ -151,7 +151,7 @@ class Reader:
                 number = row["number"]
                 known = number in begun or event["n"] == 0  # enqueued trials have their numbers already
                 begun.add(number)
-                info = codec.load(row["info"])
+                info = codec.load_object(row["info"])
                 proposals.append(Proposal(params[number], row["target"], number if known else None, info))
             yield Event("asked", event["n"], proposals=tuple(proposals))
 
@@ -289,7 +289,7 @@ class Reader:
                 state=State(row["state"]),
                 value=codec.join(row["value"], row["value_kind"]),
                 seconds=row["seconds"],
-                info=codec.load(row["info"]),
+                info=codec.load_object(row["info"]),
             )
             for row in rows
         ]
@@ -316,7 +316,7 @@ class Reader:
     def winners(self, study: int) -> list[dict[str, Any]]:
         """What `Store.record_winner` was given, in order."""
         rows = self.db.query("SELECT winner FROM winners WHERE study = ? ORDER BY rowid", (study,))
-        return [codec.load(row["winner"]) for row in rows]
+        return [codec.load_object(row["winner"]) for row in rows]
 
     def uses(self, study: int) -> list[Use]:
         """Every use of test data by the study, in order."""
@@ -338,7 +338,7 @@ class Reader:
             (study, first, last),
         )
         for row in rows:
-            found.setdefault(row["number"], {}).update(codec.load(row["noted"]))
+            found.setdefault(row["number"], {}).update(codec.load_object(row["noted"]))
         return found
 
     def _trials(self, where: str, parameters: Sequence[Any]) -> list[Trial]:
@@ -359,7 +359,7 @@ class Reader:
 
 
 def _study(row: Row) -> StudyRow:
-    return StudyRow(**(row | {"spec": codec.load(row["spec"])}))
+    return StudyRow(**(row | {"spec": codec.load_object(row["spec"])}))
 
 
 def _outcome(row: Row, params: Mapping[str, Any]) -> Outcome:
@@ -394,7 +394,7 @@ def _with_details(trial: Trial, rows: Sequence[Row]) -> Trial:
         curve=curve,
         target=target,
         error=rows[-1]["error"],
-        info=codec.load(rows[0]["info"]),
+        info=codec.load_object(rows[0]["info"]),
         health=codec.load_floats(health),
         attempts=max(row["attempts"] for row in rows),
     )
