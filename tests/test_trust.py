@@ -72,6 +72,7 @@ def unpickled():
     return found
 
 
+@pytest.mark.ci
 def test_nothing_is_unpickled_but_what_processes_of_one_run_send_each_other():
     found = unpickled()
     assert found, "the search itself finds those of the executors"
