@@ -1,6 +1,7 @@
 """`search` and `create_study`: from an objective and a space to a study with its trials."""
 
 import contextlib
+import shlex
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -34,9 +35,11 @@ from hpo.space import Space
 from hpo.store import Store, default_path
 from hpo.store.damage import blaming
 from hpo.store.reader import StudyRow
+from hpo.store.told import told_from
 from hpo.study import Study
 from hpo.study_spec import StudySpec
-from hpo.text import command
+from hpo.text import command, composed
+from hpo.told import Found, find_told
 from hpo.trial import State
 from hpo.values import brief, canonical
 
@@ -76,6 +79,7 @@ def search(
     free_running: bool = False,
     callbacks: Sequence[Callback] = (),
     max_failures: int | float | str | None = None,
+    from_study: str | None = None,
 ) -> Study:
     """Search for the best hyperparameters; every trial is stored, and an interrupted search can be resumed.
 
@@ -115,6 +119,9 @@ def search(
         callbacks: are told of every evaluation that ended; see `hpo.callbacks`.
         max_failures: ends this call when more trials of the study have failed: a count such as 5, or a share of those
             that ended such as 0.5 or "50%"; None: never.
+        from_study: name of a study in this store, of the same objective and direction: a new study is told its trials
+            before the first proposal, those whose configurations are in the new space and that trained no more than
+            `epochs`. They cost nothing. A hyperparameter that it did not have takes its `default` there.
 
     Returns:
         The study.
@@ -139,6 +146,7 @@ def search(
         trials=trials,
         initial=initial,
         name=name,
+        from_study=from_study,
     )
     limit = seconds(timeout)
     FailureLimit.read(max_failures)
@@ -169,11 +177,12 @@ def create_study(
     initial: Sequence[Mapping[str, Any]] | None = None,
     store: str | Path | None = None,
     name: str | None = None,
+    from_study: str | None = None,
 ) -> Study:
     """A study without an objective, for `study.ask()` and `study.tell(number, value)`; arguments as in `search`."""
     found = resolve_objective(_ByHand(has_epochs=epochs is not None), direction)
     spec = specify(found, space, searcher, epochs=epochs, seed=seed, batch=1)
-    return open_study(Plan(found, spec, trials=None, initial=initial, name=name), store)
+    return open_study(Plan(found, spec, trials=None, initial=initial, name=name, from_study=from_study), store)
 
 
 def open_study(plan: Plan, path: str | Path | None) -> Study:
@@ -186,11 +195,14 @@ def open_study(plan: Plan, path: str | Path | None) -> Study:
     trials = None if plan.trials is None else whole("trials", plan.trials, 0, MAX_TRIALS)
     if name is not None and not (isinstance(name, str) and name and name.isprintable() and len(name) <= MAX_NAME):
         raise UsageError(f"study name {brief(name)}: expected printable text of 1 to {MAX_NAME} characters")
+    if name is not None:
+        plan = replace(plan, name=(name := composed(name)))
     given = () if plan.initial is None else plan.initial
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         raise UsageError(f"initial is {brief(given)}, expected a list of configurations")
     initial = [spec.space.validate(params, f"initial[{i}]") for i, params in enumerate(given)]
-    store = Store(path, "create")
+    store = Store(path, "create" if plan.from_study is None else "write")  # where there is no store there is no study
+    found = None if plan.from_study is None else _told(plan, store)
     row = store.create_study(
         name or _new_name(plan),
         spec.to_json(),
@@ -198,10 +210,33 @@ def open_study(plan: Plan, path: str | Path | None) -> Study:
         source=plan.objective.source(),
         test_data=plan.objective.test_data(),
         initial=initial,
+        told=None if found is None else (found.study, found.trials),
         if_taken="number" if name is None else "return",
     )
-    _same(row, spec, None if plan.initial is None else initial, store)
+    _same(row, plan, initial, store)
     return Study(store, row, plan.objective)
+
+
+def _told(plan: Plan, store: Store) -> Found | None:
+    """What `plan.from_study` has for the planned study; None: that exists, and was told what it was."""
+    if not isinstance(plan.from_study, str):
+        raise UsageError(f"from_study is {brief(plan.from_study)}, expected the name of a study in this store")
+    if plan.name is not None and store.has_study(plan.name):
+        return None
+    found = find_told(store, store.study(plan.from_study), plan.spec)
+    if found.left_out:
+        warnings.warn(
+            f"trials of study {found.study!r} that the new study is not told: {found.left_out}; "
+            f"it is told {len(found.trials)}",
+            stacklevel=4,
+        )
+    if found.source is not None and (source := plan.objective.source()) is not None and source != found.source:
+        warnings.warn(
+            f"the source of {plan.objective.name!r} has changed since study {found.study!r} was made: its trials and "
+            "new ones may not be comparable",
+            stacklevel=4,
+        )
+    return found
 
 
 def run_study(
@@ -272,17 +307,26 @@ def _new_name(plan: Plan) -> str:
     return f"{label}-{plan.spec.searcher.replace(':', '-')[: MAX_NAME // 4]}-{plan.spec.seed}"
 
 
-def _same(row: StudyRow, spec: StudySpec, initial: Sequence[Mapping[str, Any]] | None, store: Store) -> None:
+def _same(row: StudyRow, plan: Plan, initial: Sequence[Mapping[str, Any]], store: Store) -> None:
     with blaming(store.path):
-        lines = spec.differences(StudySpec.from_json(row.spec))
-    if initial is not None:
+        lines = plan.spec.differences(StudySpec.from_json(row.spec))
+    tell = not any(line.startswith(("objective", "direction")) for line in lines)
+    if plan.initial is not None:
         stored = [dict(trial.params) for trial in store.trials(row.id, limit=row.enqueued)]
         if canonical(stored) != canonical(list(initial)):
             lines.append(f"initial: stored {canonical(stored)}, now {canonical(list(initial))}")
+    if plan.from_study is not None:
+        told, _ = told_from(store, row.id) or (None, 0)
+        if told is None or composed(told) != composed(plan.from_study):
+            lines.append(f"from: stored {canonical(told)}, now {canonical(plan.from_study)}")
+            tell = False
     if lines:
+        way = (
+            f", or start one that is told its trials, --name NEW --from {shlex.quote(row.name)} (in Python from_study=)"
+        )
         raise ConflictError(
-            f"study {row.name!r} in store {store.path} has another specification; use another name, or the stored "
-            "one:\n  " + "\n  ".join(lines)
+            f"study {row.name!r} in store {store.path} has another specification: use another name, or the stored one"
+            f"{way if tell else ''}; the differences:\n  " + "\n  ".join(lines)
         )
 
 

@@ -30,10 +30,10 @@ def changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Which of the things that can change results differ: `torch 2.12.0 -> 2.13.0`."""
     lines = []
     for package, version in now["packages"].items():
-        if (old := before["packages"].get(package)) != version:
+        if (old := dict(before.get("packages") or {}).get(package)) != version:
             lines.append(f"{package} {old} -> {version}")
-    keys = ("platform", "device") if before["device"] != BY_HAND else ("platform",)
-    lines += [f"{key} {before[key]} -> {now[key]}" for key in keys if before[key] != now[key]]
+    keys = ("platform", "device") if before.get("device") != BY_HAND else ("platform",)
+    lines += [f"{key} {before.get(key)} -> {now[key]}" for key in keys if before.get(key) != now[key]]
     return lines
 
 

@@ -30,6 +30,7 @@ class Plan:
         initial: configurations that are tried first; None: those of an existing study, else none.
         name: of the study; None: a new one named after label, searcher and seed.
         label: beginning of the name; None: the objective's.
+        from_study: name of the study whose trials a new one is told; None: that of an existing study, else none.
     """
 
     objective: Objective
@@ -38,6 +39,7 @@ class Plan:
     initial: Sequence[Mapping[str, Any]] | None = None
     name: str | None = None
     label: str | None = None
+    from_study: str | None = None
 
 
 def specify(

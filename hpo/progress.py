@@ -11,6 +11,7 @@ from hpo.execution import Execution
 from hpo.loop import Ending
 from hpo.objective import Objective
 from hpo.store import default_path
+from hpo.store.told import told_from
 from hpo.text import command, headline, number, params_text, printable
 from hpo.trial import Outcome, Progress, State
 
@@ -65,7 +66,10 @@ class Display:
         best = driver.store.best(driver.study, spec.direction)
         if best is not None and best.value is not None:
             self._best = (best.epochs, self._sign * best.value)
-        found = "new" if not trials and not driver.outstanding else f"found with {trials} trials"
+        told, count = told_from(driver.store, driver.study) or ("", 0)
+        found = "new" if trials == count and not driver.outstanding else f"found with {trials} trials"
+        if count:
+            found += f", told {count} trials of study {told}"
         if driver.outstanding:
             found += f", {len(driver.outstanding)} interrupted run again"
         default = driver.searcher.default_batch
@@ -84,7 +88,7 @@ class Display:
                 f"a batch of {spec.batch} keeps {spec.batch} of {execution.workers} workers busy: a new study with a "
                 f"batch of {execution.workers} or more would use them all"
             )
-        for notice in objective.notices():
+        for notice in [*objective.notices(), *driver.searcher.notices(driver.trials or 0)]:
             self.note(notice)
         self._tenths = self._tenth(driver)
         if self._enabled and sys.stderr.isatty():

@@ -52,7 +52,8 @@ class Result:
     Attributes:
         number: the trial.
         params: its configuration.
-        value: what to maximise; None if the evaluation failed or was not finite.
+        value: what to maximise; None if the evaluation failed or was not finite, or is of another's trial that was
+            trained to fewer epochs than this searcher trains its own.
         epochs: epoch reached.
         own: whether this searcher proposed the trial.
     """
@@ -185,6 +186,10 @@ class Searcher(ABC):
         """Number that the next new trial will get."""
         return self._next
 
+    def notices(self, trials: int) -> list[str]:
+        """What the user should know before a run with a budget of `trials` full trainings, a line each."""
+        return []
+
     def skip_to(self, number: int) -> None:
         """Let the next new trial have `number`, or the one it would have if that is greater."""
         self._require_study()
@@ -282,7 +287,8 @@ class Searcher(ABC):
             else:  # it cannot be continued: a long study keeps two numbers of it, not its configuration
                 self._params.pop(number, None)
             self._see(configuration)
-            results.append(Result(number, configuration, self._reward(outcome), outcome.epochs, own))
+            reward = self._reward(outcome) if own or self._is_whole(outcome) else None
+            results.append(Result(number, configuration, reward, outcome.epochs, own))
         self._tell(results)
 
     def _told_params(self, outcome: Outcome) -> Mapping[str, Any]:
@@ -298,6 +304,10 @@ class Searcher(ABC):
     def _reward(self, outcome: Outcome) -> float | None:
         ok = outcome.state == State.DONE and outcome.value is not None and math.isfinite(outcome.value)
         return self._sign * outcome.value if ok and outcome.value is not None else None
+
+    def _is_whole(self, outcome: Outcome) -> bool:
+        """Whether its value compares with those of whole trainings, for a searcher that knows no others."""
+        return self.needs_epochs or self.epochs is None or outcome.epochs >= self.epochs
 
     # -- for subclasses
 

@@ -13,6 +13,7 @@ from hpo.execution import Execution
 from hpo.store import Store, default_path
 from hpo.store.damage import blaming
 from hpo.store.reader import StudyRow
+from hpo.store.told import told_from
 from hpo.study_spec import StudySpec
 from hpo.text import command, headline
 from hpo.trial import Evaluation, Trial
@@ -195,6 +196,11 @@ class StoredStudy:
     def enqueued(self) -> int:
         """How many of the first trials are configurations that the user enqueued."""
         return self._store.study(self.name).enqueued
+
+    @property
+    def told_from(self) -> tuple[str, int] | None:
+        """The study whose trials it was told at its beginning, and how many; None: it was told none."""
+        return told_from(self._store, self._id)
 
     @property
     def created_ms(self) -> int:

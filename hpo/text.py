@@ -2,10 +2,17 @@
 
 import shlex
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
+MAX_LISTED = 100  # of a configuration or a list in one line
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, surrogate, line and paragraph separator
+
+
+def composed(name: str) -> str:
+    """`name` in Unicode's composed form (NFC): an accented letter is one character, however it was typed."""
+    return unicodedata.normalize("NFC", name)
 
 
 def number(value: float | None) -> str:
@@ -55,8 +62,14 @@ def command(
 
 
 def params_text(params: Mapping[str, object]) -> str:
-    """A configuration in one line."""
-    return ", ".join(f"{printable(name)}={value_text(value)}" for name, value in params.items())
+    """A configuration in one line, the beginning of a long one."""
+    return listed([f"{printable(name)}={value_text(params[name])}" for name in islice(params, MAX_LISTED)], len(params))
+
+
+def listed(texts: Iterable[str], count: int, between: str = ", ") -> str:
+    """The first `MAX_LISTED` of `count` texts in one line, and how many there are in all."""
+    more = f"{between}... ({count:,} in all)" if count > MAX_LISTED else ""
+    return between.join(islice(texts, MAX_LISTED)) + more
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """Grid search: every combination exactly once, in an order shuffled by the study's seed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from hpo import seeding
 from hpo.errors import UsageError
 from hpo.grid import Grid as Points
 from hpo.searcher import Needs, Result, Searcher
+from hpo.space_limits import round_size
 from hpo.trial import Proposal
 from hpo.values import brief, canonical
 
@@ -33,8 +35,8 @@ class Grid(Searcher):
 
     @property
     def default_batch(self) -> int:
-        """Points do not depend on results, so a round may be as large as hardware likes."""
-        return 1024
+        """Points do not depend on results, so a round may be as large as hardware likes and memory holds."""
+        return round_size(len(self.space))
 
     @property
     def size(self) -> int:
@@ -43,7 +45,20 @@ class Grid(Searcher):
 
     def needs(self) -> Needs:
         """A trial for every point."""
-        return Needs(trials=self.size, why=f"its grid has {self.size:,} points", most=self.size)
+        return Needs(trials=self.size, why=f"its grid has {self._size_text} points", most=self.size)
+
+    def notices(self, trials: int) -> list[str]:
+        """The size of a grid that the budget does not reach."""
+        if trials >= self.size:
+            return []
+        return [
+            f"the grid has {self._size_text} points and the budget is {trials:,} trials: that many are tried, spread "
+            "over the space; fewer searcher.points, shorter lists or more --trials try all"
+        ]
+
+    @property
+    def _size_text(self) -> str:
+        return f"{self.size:,}" if self.size < 10**15 else f"about 10^{math.log10(self.size):.0f}"
 
     @property
     def exhausted(self) -> bool:

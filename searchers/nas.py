@@ -27,9 +27,10 @@ import torch
 
 from hpo import seeding
 from hpo.domains import Choice
-from hpo.errors import MismatchError, UsageError
+from hpo.errors import UsageError
 from hpo.searcher import Needs, Result, Searcher
 from hpo.space import Space
+from hpo.space_limits import check_modelled
 from hpo.torch_mode import own_mode
 from hpo.trial import Proposal
 from searchers import controller
@@ -42,7 +43,6 @@ LEAST_UPDATES = 16  # that teach it something: its trials are then better than r
 MAX_NORM = 1.0  # of the gradient, before Adam
 MEMORY = 64  # finite rewards among which a failed child finds the worst
 MAX_RANGE = 64  # a range of more values is thinned to `points`
-MAX_OPTIONS = 10_000
 
 
 class Vocabulary:
@@ -53,10 +53,11 @@ class Vocabulary:
         points: values for each continuum, logarithmic integer range, and range of more than 64 values.
 
     Raises:
-        MismatchError: a Choice of more than 10,000 options.
+        MismatchError: a Choice of more than 10,000 options, ordered or not; more than 1,000 hyperparameters.
     """
 
     def __init__(self, space: Space, points: int) -> None:
+        check_modelled("nas", space, ordered=True)
         self.space = space
         self.points = points
         self._place = {name: t for t, name in enumerate(space.order)}
@@ -83,11 +84,6 @@ class Vocabulary:
     def _grid(self, name: str) -> list[Any]:
         domain = self.space[name]
         size = domain.grid_size(self.points)
-        if isinstance(domain, Choice) and size > MAX_OPTIONS:
-            raise MismatchError(
-                f"searcher 'nas' cannot learn over the {size:,} options of {name!r}, expected at most {MAX_OPTIONS:,}: "
-                "use a range, fewer options or another searcher"
-            )
         count = self._count(name)
         # token i stands for grid point i (size - 1) / (count - 1), rounded in integers, which may exceed 2^53
         indices = range(size) if count == size else [(2 * i * (size - 1) // (count - 1) + 1) // 2 for i in range(count)]

@@ -28,6 +28,7 @@ from hpo.errors import SpaceError, UsageError, did_you_mean
 from hpo.grid import Grid
 from hpo.optuna_space import distribution, quiet
 from hpo.searcher import Needs, Result, Searcher
+from hpo.space_limits import check_modelled
 from hpo.trial import Proposal
 from hpo.values import canonical
 
@@ -83,6 +84,7 @@ class _OptunaSearcher(Searcher):
         """The sampler, its random numbers seeded with `seed` < 2^32."""
 
     def _start(self) -> None:
+        check_modelled(self.label, self.space)
         # a constant tells a model nothing
         self._axes = {name: _axis(name, domain) for name, domain in self.space.items() if domain.size != 1}
         with quiet():

@@ -7,6 +7,7 @@ https://jmlr.org/papers/v13/bergstra12a.html
 from dataclasses import dataclass
 
 from hpo.searcher import Needs, Searcher
+from hpo.space_limits import round_size
 from hpo.trial import Proposal
 
 
@@ -16,8 +17,8 @@ class Random(Searcher):
 
     @property
     def default_batch(self) -> int:
-        """Draws do not depend on results, so a round may be as large as hardware likes."""
-        return 1024
+        """Draws do not depend on results, so a round may be as large as hardware likes and memory holds."""
+        return round_size(len(self.space))
 
     def needs(self) -> Needs:
         """Nothing: results have no effect."""

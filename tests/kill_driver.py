@@ -3,7 +3,8 @@
 All is imported once; every attempt is a fork. A child kills itself at an edge of a transaction, or is killed
 after some seconds.
 
-    request: {"path": ..., "study": a key of STUDIES, "edge": [edge, n] or null, "after": seconds or null}
+    request: {"path": ..., "study": a key of STUDIES, "edge": [edge, n] or null, "after": seconds or null,
+              "told": name of a study in the store whose trials it is told, or null}
     answer:  {"killed": whether, "transactions": how many there were, "seconds": time taken, "error": traceback}
 """
 
@@ -147,7 +148,8 @@ def attempt(request, answers):
     """In a child: the study from where it is to its end, or to this process's."""
     count, begin, error = die_at(*(request["edge"] or ("", 0))), time.monotonic(), None
     try:
-        hpo.api.search(**STUDIES[request["study"]](), seed=5, store=request["path"], name="study", progress=False)
+        arguments = STUDIES[request["study"]]() | {"from_study": request["told"]}
+        hpo.api.search(**arguments, seed=5, store=request["path"], name="study", progress=False)
     except BaseException:
         error = traceback.format_exc()
     answer = {"killed": False, "transactions": count[0], "seconds": time.monotonic() - begin, "error": error}

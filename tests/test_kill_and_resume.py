@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -35,9 +36,9 @@ class Attempts:
     def path(self):
         return self._folder / f"{next(self._paths)}.db"
 
-    def run(self, path, study, *, edge=None, after=None):
+    def run(self, path, study, *, edge=None, after=None, told=None):
         """One attempt; whether it was killed, else how many transactions it took."""
-        request = {"path": str(path), "study": study, "edge": edge, "after": after}
+        request = {"path": str(path), "study": study, "edge": edge, "after": after, "told": told}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
@@ -84,19 +85,20 @@ def searcher(request):
 
 
 QUERIES = {
-    "studies": "SELECT name, spec, trials FROM studies",
-    "events": "SELECT seq, kind, n FROM events ORDER BY seq",
-    "trials": "SELECT number, params, seed, state, epochs, value, value_kind, reason FROM trials ORDER BY number",
+    "studies": "SELECT name, spec, trials FROM studies WHERE id = ?",
+    "events": "SELECT seq, kind, n FROM events WHERE study = ? ORDER BY seq",
+    "trials": "SELECT number, params, seed, state, epochs, value, value_kind, reason FROM trials WHERE study = ?"
+    " ORDER BY number",
     "evaluations": "SELECT id, number, asked, told, start, target, info, state, epochs, charged, value, value_kind,"
-    " reason, error, curve FROM evaluations ORDER BY id",
+    " reason, error, curve FROM evaluations WHERE study = ? ORDER BY id",
 }
 
 
-def content(path):
-    """All that a store holds apart from times and owners, the file itself found in order."""
+def content(path, study=1):
+    """All that a store holds of a study apart from times and owners, the file itself found in order."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        found = {name: connection.execute(query).fetchall() for name, query in QUERIES.items()}
+        found = {name: connection.execute(query, (study,)).fetchall() for name, query in QUERIES.items()}
     for name in ("events", "trials", "evaluations"):
         assert [row[0] for row in found[name]] == list(range(len(found[name])))
     return found
@@ -164,6 +166,28 @@ def test_killed_at_random_times_in_a_long_storm(attempts, searcher):
     chance = random.Random(0)
     for _ in range(200):
         storm(attempts, searcher, chance)
+
+
+@pytest.mark.ci
+def test_a_study_that_was_told_another_ones_trials_goes_on_as_if_never_killed(attempts, searcher):
+    old = attempts.path()
+    attempts.run(old, "random")
+    with contextlib.closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        connection.execute("UPDATE studies SET name = 'old'")
+
+    def copied():
+        return Path(shutil.copy(old, attempts.path()))
+
+    path = copied()
+    answer = attempts.run(path, searcher, told="old")
+    expected = content(path, study=2)
+    told = len(attempts.steady("random")[1]["trials"]) if searcher != "nas" else 3  # it trains fewer epochs than most
+    assert [event[1:] for event in expected["events"][:2]] == [("asked", 0), ("told", told)]
+    for n in range(1, answer["transactions"] + 1):
+        path = copied()
+        assert attempts.run(path, searcher, edge=["before COMMIT", n], told="old")["killed"]
+        attempts.run(path, searcher, told="old")
+        assert content(path, study=2) == expected, f"killed before COMMIT of transaction {n}"
 
 
 @pytest.mark.parametrize("edge", ["before COMMIT", "after COMMIT"])

@@ -37,7 +37,7 @@ def command(limit: int, everything: bool, store: str | None, as_json: bool) -> N
         rows = [row for row in opened.studies() if row.id not in hidden]
         made = comparisons.all()
         compared = [_comparison(row, comparisons) for row in made[-limit:]]
-        data = []
+        data: list[dict[str, Any]] = []
         for row in rows[-limit:]:
             best = opened.best(row.id, row.spec["direction"])
             data.append(

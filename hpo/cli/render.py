@@ -86,6 +86,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None 
 
 def facts(pairs: Mapping[str, Any]) -> None:
     """Print names with their values, one a line, aligned."""
-    width = max((len(name) for name in pairs), default=0)
-    for name, value in pairs.items():
-        line(f"{name:<{width}}  {value_text(value)}")
+    from rich.cells import cell_len
+
+    names = [value_text(name) for name in pairs]
+    widths = [cell_len(name) for name in names]  # columns of a terminal: two for 名, none for a combining accent
+    width = max(widths, default=0)
+    for name, own, value in zip(names, widths, pairs.values(), strict=True):
+        line(f"{name}{' ' * (width - own)}  {value_text(value)}")

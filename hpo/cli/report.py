@@ -50,6 +50,7 @@ def _subjects(names: Sequence[str], path: str | None) -> list[Any]:
     from hpo.store import Store
     from hpo.store.comparisons import Comparisons
     from hpo.study import load_study
+    from hpo.text import composed
 
     store = Store(path)
     comparisons, runs = Comparisons(store).all(), Comparisons(store).studies()
@@ -63,8 +64,9 @@ def _subjects(names: Sequence[str], path: str | None) -> list[Any]:
         names = [max(made)[1]]
     found: list[Any] = []
     for name in dict.fromkeys(names):
-        known: list[Any] = [load_comparison(row.name, path) for row in comparisons if row.name == name]
-        known += [load_study(row.name, path) for row in studies if row.name == name]
+        spellings = (name, composed(name))
+        known: list[Any] = [load_comparison(row.name, path) for row in comparisons if row.name in spellings]
+        known += [load_study(row.name, path) for row in studies if row.name in spellings]
         if not known:
             own = {row.name for row in studies if row.id not in runs}
             near = did_you_mean(name, {row.name for row in comparisons} | own)

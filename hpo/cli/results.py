@@ -8,7 +8,7 @@ from hpo.cli import render
 from hpo.comparison.winner import Candidate, Winner
 from hpo.store import default_path
 from hpo.study import Study
-from hpo.text import command, duration, number, params_text, value_text
+from hpo.text import MAX_LISTED, command, duration, listed, number, params_text, value_text
 from hpo.trial import Trial
 
 LISTED = 10  # failed trials of a reason
@@ -88,7 +88,7 @@ def print_best(data: Mapping[str, Any]) -> None:
     epochs = f", {best['epochs']} epochs" if best["epochs"] > 1 else ""
     render.line(f"best of {data['trials']} trials in study {data['study']}: trial {best['number']}{epochs}")
     render.line()
-    render.facts({f"  {name}": value for name, value in best["params"].items()})
+    _print_params(best["params"])
     render.line()
     known = winner is not None and winner["number"] is not None
     scores = _winner_scores(data) if known else {f"value ({data['direction']}d)": number(best["value"])}
@@ -102,6 +102,12 @@ def print_best(data: Mapping[str, Any]) -> None:
         render.line()
     for sentence in sentences:
         render.paragraph(sentence)
+
+
+def _print_params(params: Mapping[str, Any]) -> None:
+    render.facts({f"  {name}": value for name, value in list(params.items())[:MAX_LISTED]})
+    if len(params) > MAX_LISTED:
+        render.line(f"  the first {MAX_LISTED} of {len(params):,} hyperparameters; --json has them all")
 
 
 def _winner_scores(data: Mapping[str, Any]) -> dict[str, str]:
@@ -140,6 +146,7 @@ def study_data(study: Study, rows: int) -> dict[str, Any]:
         "epochs_spent": study.epochs_spent,
         "states": study.counts(),
         "failures": study.failures(),
+        "told": None if (told := study.told_from) is None else {"study": told[0], "trials": told[1]},
         "space": spec.space.to_json(),
         "environment": study.environment,
         "best": [trial_data(trial) for trial in study.ranking(rows)],
@@ -169,11 +176,15 @@ def print_study(data: Mapping[str, Any]) -> None:
             "spent": f"{data['epochs_spent']} of {data['budget'] if data['budget'] is not None else 'unlimited'}"
             + (" epochs" if data["epochs"] else " trials"),
             "states": ", ".join(f"{count} {state}" for state, count in sorted(data["states"].items())) or "no trials",
+            **({"told": f"{told['trials']} trials of study {told['study']}"} if (told := data["told"]) else {}),
             **({"failed": "; ".join(_failed(*each) for each in data["failures"].items())} if data["failures"] else {}),
         }
     )
     render.line()
-    render.table(["hyperparameter", "domain"], [[item["name"], _domain_text(item)] for item in data["space"]])
+    space = data["space"]
+    render.table(["hyperparameter", "domain"], [[d["name"], _domain_text(d)] for d in space[:MAX_LISTED]])
+    if len(space) > MAX_LISTED:
+        render.line(f"the first {MAX_LISTED} of {len(space):,} hyperparameters; --json has them all")
     rows = [[trial["number"], trial["value"], trial["epochs"], params_text(trial["params"])] for trial in data["best"]]
     if rows:
         render.table(["trial", "value", "epochs", "configuration"], rows, title=f"best {len(rows)} trials")
@@ -183,14 +194,15 @@ def print_study(data: Mapping[str, Any]) -> None:
 
 def _domain_text(item: Mapping[str, Any]) -> str:
     if item["type"] == "choice":
-        text = " | ".join(str(option) for option in item["options"])
+        text = listed(map(str, item["options"]), len(item["options"]), " | ")
     else:
         text = f"{value_text(item['low'])} to {value_text(item['high'])}"
         text += " (log)" if item.get("log") else ""
         text += f" step {value_text(item['step'])}" if item.get("step") else ""
         text = f"{item['type']} {text}"
     conditions = " and ".join(
-        f"{parent} is {' or '.join(map(str, values))}" for parent, values in item.get("when", {}).items()
+        f"{parent} is {listed(map(str, values), len(values), ' or ')}"
+        for parent, values in item.get("when", {}).items()
     )
     return text + (f", when {conditions}" if conditions else "")
 
@@ -213,7 +225,7 @@ def print_trial(trial: Trial, study: Study) -> None:
         }
     )
     render.line()
-    render.facts({f"  {name}": value for name, value in trial.params.items()})
+    _print_params(trial.params)
     if trial.curve:
         epochs, metrics = trial.points
         render.table(["epoch", *metrics], list(zip(epochs, *metrics.values(), strict=True)))

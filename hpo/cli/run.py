@@ -30,6 +30,7 @@ from hpo.training.objective_keys import KEYS
 @click.option("--name", help="Name of the study; an existing one goes on [default: a new name].")
 @click.option("--batch", type=int, help="Proposals a round [default: the searcher's].")
 @click.option("--free-running", is_flag=True, default=None, help="Propose as trials end, rather than in rounds.")
+@click.option("--from", "from_study", metavar="OLD", help="Tell the new study the trials of study OLD first.")
 @click.option("--init-from", help="A saved model (`hpo best --save`) whose weights every trial starts from.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change any key of the study; repeatable.")
 @options.store
@@ -45,6 +46,7 @@ def command(
     verbose: bool,
     as_json: bool,
     changes: tuple[str, ...],
+    from_study: str | None,
     ignore: tuple[str, ...],
     **flags: Any,
 ) -> None:
@@ -66,6 +68,7 @@ def command(
     flags["objective"] = {key: value for key, value in given.items() if value is not None}
     with options.results_only():
         plan = read_plan(study, searcher=flags.pop("searcher"), changes=changes, flags=flags)
+        plan = replace(plan, from_study=from_study)
         if device is not None:
             plan = replace(plan, objective=plan.objective.on_device(device))
         plan.objective.check_execution(execution)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hpo.cli import options, render
+from hpo.values import brief
 
 
 @click.command("searchers")
@@ -43,7 +44,12 @@ def command(name: str | None, as_json: bool) -> None:
     render.table(["searcher", "what it does", "settings"], rows)
 
 
-def _describe(name: str, kind: type) -> dict[str, Any]:
+def _describe(name: str, kind: Any) -> dict[str, Any]:
+    from hpo.errors import LoadError
+    from hpo.searcher import Searcher
+
+    if not (inspect.isclass(kind) and issubclass(kind, Searcher)):
+        raise LoadError(f"searcher {name!r} is {brief(kind)}, expected a Searcher class")
     text = inspect.getdoc(kind) or ""
     settings = [
         {"name": field.name, "default": _default(field), "meaning": _meaning(text, field.name)}

@@ -58,7 +58,7 @@ class StudyData:
 
         return ped_anova(self.space, self.comparable, self.study.spec.direction)
 
-    @property
+    @functools.cached_property
     def by_importance(self) -> list[str]:
         """The hyperparameters that vary, the most important first, those of unknown importance last."""
         return [*self.importances, *(name for name in self.space if name not in self.importances)]
@@ -84,7 +84,7 @@ class StudyData:
         """What the values are called."""
         return str(self.study.spec.objective.get("metric") or "value")
 
-    @property
+    @functools.cached_property
     def space(self) -> dict[str, Domain]:
         """The hyperparameters that vary, by name."""
         return {name: domain for name, domain in self.study.spec.space.items() if domain.size != 1}

@@ -9,6 +9,7 @@ from hpo.store import codec
 from hpo.store.damage import AlteredError, blaming_the_store
 from hpo.store.database import Database
 from hpo.store.rows import Event, Row, StudyRow, Use, evaluation_of, outcome_of, study_of, trial_of, with_details
+from hpo.text import composed
 from hpo.trial import Evaluation, Job, Outcome, Proposal, State, Trial
 
 __all__ = ["Event", "Reader", "StudyRow", "Use"]
@@ -45,13 +46,13 @@ class Reader:
             NotFoundError: with the nearest known name.
         """
         latest = "WHERE name <> '' AND id NOT IN (SELECT study FROM comparison_runs) ORDER BY id DESC LIMIT 1"
-        where, parameters = ("WHERE name = ? AND name <> ''", (name,)) if name is not None else (latest, ())
-        compared = False
+        spellings = "WHERE name IN (?, ?) AND name <> '' ORDER BY name <> ?", (name, composed(name or ""), name)
+        where, parameters = spellings if name is not None else (latest, ())
         try:
             rows = self.db.query(f"SELECT * FROM studies {where}", parameters)  # noqa: S608  (two fixed texts)
             compared = not rows and bool(self.db.query("SELECT 1 FROM comparisons WHERE name = ?", (name,)))
         except UnicodeEncodeError:  # half a surrogate pair: no name that could be stored
-            rows = []
+            rows, compared = [], False
         if rows:
             return study_of(rows[0])
         if name is None:

@@ -13,6 +13,7 @@ from hpo.store import codec
 from hpo.store.database import Database
 from hpo.store.lock import DriverLock
 from hpo.store.reader import Reader, StudyRow, Use
+from hpo.store.told import Told, insert_told
 from hpo.trial import Job, Outcome, Proposal, State
 
 
@@ -67,9 +68,10 @@ class Store(Reader):
         source: str | None,
         test_data: str | None = None,
         initial: Sequence[Mapping[str, Any]] = (),
+        told: tuple[str, Sequence[Told]] | None = None,
         if_taken: Literal["return", "number"],
     ) -> StudyRow:
-        """A new study with its enqueued trials, in one transaction.
+        """A new study with its enqueued trials and those that it is told, in one transaction.
 
         Args:
             name: its name.
@@ -78,6 +80,7 @@ class Store(Reader):
             source: hash of the objective's source text.
             test_data: identifies the objective's test data; None: it has none.
             initial: configurations that are tried first.
+            told: name of another study and trials of it that this one is told.
             if_taken: what if there is a study of this name: return that one, or append -2, -3, ... to the name.
         """
         with self.db.transaction() as db:
@@ -93,7 +96,13 @@ class Store(Reader):
             )
             study = int(cursor.lastrowid or 0)
             self._insert_trials(db, study, 0, initial, int(spec["seed"]), State.PENDING)
+            if told is not None:
+                insert_told(db, study, len(initial), *told, epochs=spec["epochs"] or 1)
         return self.study(name)
+
+    def has_study(self, name: str) -> bool:
+        """Whether there is a study of this name."""
+        return bool(self.db.query("SELECT 1 FROM studies WHERE name = ?", (name,)))
 
     def begin_run(self, study: int, trials: int | None, environment: Mapping[str, Any]) -> None:
         """Note that this process drives the study now, and that what was cancelled runs again.

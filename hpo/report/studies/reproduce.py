@@ -45,6 +45,11 @@ def figure(data: StudyData) -> Figure:
             f" Configurations that the user enqueued came first ({study.enqueued}): give them from Python, "
             "hpo.search(initial=[...])."
         )
+    if study.told_from is not None:
+        old, count = study.told_from
+        caption += (
+            f" It was told {count} trials of study {old} first: make that one in the same store, and give --from."
+        )
     if spec.free_running:
         caption += " The searcher was told as trials ended, so another run may propose others."
     caption += _of_runs(len(study.environments))
