@@ -4,9 +4,11 @@
     0.5      more than half of its trials that ended have failed, once 10 have ended
     "50%"    the same
 
-It is no part of a study: one that was ended so goes on, with another limit or none, as if it had never been.
+Trials of another study that a study was told do not count. The limit is no part of a study: one that was ended so goes
+on, with another limit or none, as if it had never been.
 """
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ from hpo.driver import Driver
 from hpo.errors import TooManyFailuresError, UsageError
 from hpo.loop import Watcher
 from hpo.signals import Stop
-from hpo.store import default_path
+from hpo.store import Store, default_path
+from hpo.store.reader import Reader
+from hpo.store.told import told_failures, told_from
 from hpo.stored_study import StoredStudy
 from hpo.text import command, headline
 from hpo.trial import Outcome, Progress, State
@@ -108,7 +112,10 @@ class FailureWatch:
 
     def judge(self, driver: Driver) -> None:
         """Ask the loop to stop if too much of a study has failed, in this run and before; not if the user has asked."""
-        if not self._stop.requested and self._limit.exceeded(*_counted(driver.store.counts(driver.study))):
+        if self._stop.requested:
+            return
+        reasons, ended = _counted(driver.store, driver.study)
+        if self._limit.exceeded(sum(map(len, reasons.values())), ended):
             self.exceeded, self._stop.requested = driver.name, True
 
 
@@ -120,8 +127,10 @@ def too_many_failures(study: StoredStudy, limit: FailureLimit, comparison: str |
         limit: what is too much.
         comparison: that it is a run of; None: of none.
     """
-    failed, ended = _counted(study.counts())
-    reason, numbers = max(study.failures().items(), key=lambda item: len(item[1]))
+    with contextlib.closing(Store(study.path)) as store:
+        reasons, ended = _counted(store, store.study(study.name).id)
+    failed = sum(map(len, reasons.values()))
+    reason, numbers = max(reasons.items(), key=lambda item: len(item[1]))
     first = study.trial(numbers[0])
     options = ["--max-failures", str(2 * failed)]
     words = ("resume", study.name) if comparison is None else ("compare", None)
@@ -136,6 +145,10 @@ def too_many_failures(study: StoredStudy, limit: FailureLimit, comparison: str |
     )
 
 
-def _counted(counts: dict[str, int]) -> tuple[int, int]:
-    """Trials that failed, and that ended, from counts by state."""
-    return counts.get(State.FAILED, 0), sum(counts.get(state, 0) for state in _ENDED)
+def _counted(store: Reader, study: int) -> tuple[dict[str, list[int]], int]:
+    """Reason to the trials of a study that failed for it, and how many ended; without those that it was told."""
+    _, told = told_from(store, study) or ("", 0)
+    others = told_failures(store, study)
+    reasons = {reason: [n for n in numbers if n not in others] for reason, numbers in store.failures(study).items()}
+    counts = store.counts(study)
+    return reasons, sum(counts.get(state, 0) for state in _ENDED) - told

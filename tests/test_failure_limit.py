@@ -134,3 +134,15 @@ def test_a_comparison_ends_by_the_failures_of_one_run_and_goes_on(tmp_path):
     with pytest.raises(TooManyFailuresError):  # nothing begins
         compare(name="both", store=how["store"], progress=False, max_failures=5)
     assert compare(half, SPACE, ["random", "tpe"], progress=False, **how).results.searchers
+
+
+def test_failures_that_a_study_was_told_do_not_count(run):
+    failed = run(trials=16).counts()["failed"]
+    assert failed > 3
+    told = run(trials=4, name="told", from_study="study", max_failures=3)
+    assert told.counts()["failed"] > 3
+    with pytest.raises(TooManyFailuresError) as caught:
+        told.resume(half, trials=40, max_failures=1)
+    counts = told.counts()
+    own = counts["failed"] - failed
+    assert f"{own} of its {counts['failed'] + counts['done'] - 16} trials that ended have failed" in str(caught.value)

@@ -13,7 +13,7 @@ SHOWN = 3  # examples of each kind
 
 
 class Queries(Protocol):
-    """What is read: an open `Database` or `Scratch`."""
+    """What is read: an open `Untouched` or `Scratch`."""
 
     def query(self, sql: str, parameters: Any = ()) -> list[Row]:
         """All rows of a SELECT."""

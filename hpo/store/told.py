@@ -74,6 +74,18 @@ def insert_told(db: Any, study: int, first: int, source: str, told: Sequence[Tol
     db.executemany("INSERT INTO user_attrs VALUES (?, ?, ?)", noted)
 
 
+def told_failures(store: Reader, study: int) -> set[int]:
+    """Numbers of the trials that had failed before a study was told of them."""
+    if told_from(store, study) is None:
+        return set()
+    rows = store.db.query(
+        "SELECT number FROM evaluations INDEXED BY evaluations_by_asked"
+        " WHERE study = ? AND asked = 0 AND told = 1 AND state = 'failed'",
+        (study,),
+    )
+    return {row["number"] for row in rows}
+
+
 def told_from(store: Reader, study: int) -> tuple[str, int] | None:
     """The name of the study whose trials a study was told at its beginning, and how many; None: it was told none."""
     rows = store.db.query(

@@ -5,12 +5,12 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
+from sound import wrong
 
 import hpo
 from hpo import Choice, Float, LiveTrial
 from hpo.errors import DataError
 from hpo.store import Store
-from hpo.store.invariants import unreadable, violations
 from hpo.store.pages import Pages, record, varint
 from hpo.store.rescue import TABLES, Rescued
 from hpo.store.salvage import salvage
@@ -61,7 +61,7 @@ def rescue(data, folder):
     assert store.db.query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     assert store.db.query("PRAGMA foreign_key_check") == []
     for row in store.studies():
-        assert [*violations(store.db, row.id), *unreadable(store.db, row.id)] == []
+        assert wrong(out, row.id) == []
     return {saved.study: saved for saved in done.studies}, store
 
 
