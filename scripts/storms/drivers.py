@@ -15,12 +15,13 @@ import collections
 import contextlib
 import itertools
 import os
-import random
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from storms.attempts import Attempt, Server, plain, server
 from storms.content import BrokenStoreError, Content, check_growth, check_told, content, differences
@@ -64,7 +65,7 @@ class Storm:
         chance: of kills.
     """
 
-    def __init__(self, folder: Path, fork: Server, chance: random.Random) -> None:
+    def __init__(self, folder: Path, fork: Server, chance: np.random.Generator) -> None:
         self.folder, self.fork, self.chance = folder, fork, chance
         self.tally = Tally()
         self._steady: dict[Study, tuple[Content, dict[bool, float]]] = {}
@@ -120,7 +121,7 @@ class Storm:
 
     def _attempt(self, argv: list[str], path: Path, own: bool, after: float) -> int:
         """An attempt that is killed, unless it ends first; its exit code."""
-        name = self.chance.choice(list(KILLS))
+        name = str(self.chance.choice(list(KILLS)))
         pause = self.chance.uniform(0.0, 0.1)
         attempt = self._start(argv, path, own)
         for number in KILLS[name]:
@@ -156,7 +157,7 @@ def storm(folder: Path, kills: int, say: Callable[[str], None], seed: int = 0, s
     begin, mark = time.monotonic(), f"{os.getpid()}-{time.time_ns()}"
     os.environ[MARK] = mark
     with server(PAUSE) as fork:
-        disturbing = Storm(folder, fork, random.Random(seed))
+        disturbing = Storm(folder, fork, np.random.default_rng(seed))
         tally = disturbing.tally
         while tally.kills.total() < kills and len(tally.problems) < 5:
             study = studies[tally.studies % len(studies)]

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from storms.vfs import CREATE, MAIN_JOURNAL, OK, Layer, register
 
@@ -77,7 +78,7 @@ class PowerCut(Layer):
     """
 
     def __init__(self, n: int, keep: str, seed: int, folder: Path) -> None:
-        self._left, self._keep, self._chance = n, keep, random.Random(seed)
+        self._left, self._keep, self._chance = n, keep, np.random.default_rng(seed)
         self._folder = folder
         self._now: dict[Path, _File] = {}  # by name, as programs see it
         self._certain: dict[Path, _File] = {}  # by name, as after a power cut

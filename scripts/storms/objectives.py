@@ -1,10 +1,11 @@
 """What the storms search: a Python function that fails now and then. The command line imports it by name."""
 
 import os
-import random
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from hpo import Choice, Float, Int
 
@@ -15,7 +16,7 @@ grid = {"x": Float(0.0, 1.0, step=0.25), "units": Choice((1, 2, 4)), "kind": Cho
 
 def climb(params: Mapping[str, Any], epochs: int, seed: int) -> Iterator[float]:
     """A value for every epoch; the third raises where x is large, the second is not finite where x is small."""
-    noise = random.random()  # seeded by hpo for each trial
+    noise = float(np.random.default_rng(seed).random())
     for epoch in range(1, epochs + 1):
         time.sleep(float(os.environ.get(PAUSE, "0")))
         if params["x"] > 0.9 and epoch == 3:
