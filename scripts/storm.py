@@ -41,20 +41,20 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def modes(folder: Path, quick: bool) -> dict[str, Callable[[], bool]]:
-    """What can be run, by name; each returns whether all was as it must be."""
+def modes(quick: bool) -> dict[str, Callable[[Path], bool]]:
+    """What can be run in an empty folder, by name; each returns whether all was as it must be."""
     return {
-        "drivers": lambda: drivers.storm(
+        "drivers": lambda folder: drivers.storm(
             folder, 24 if quick else 500, say, studies=STUDIES[: len(SEARCHERS)] if quick else STUDIES
         ),
-        "workers": lambda: (
+        "workers": lambda folder: (
             workers.storm_of_workers(folder, 10 if quick else 500, 16 if quick else 100, say)
             & workers.storm_of_helpers(folder, 4 if quick else 50, 24 if quick else 64, say)
         ),
-        "errors": lambda: faults.storm_of_errors(folder, 1.0 if quick else 0.0, say),
-        "power": lambda: faults.storm_of_power_cuts(folder, 0.25 if quick else 0.0, say),
-        "contention": lambda: contention.storm(folder, 40 if quick else 400, say),
-        "long": lambda: long_run.storm(folder, 10_000 if quick else 100_000, say),
+        "errors": lambda folder: faults.storm_of_errors(folder, 1.0 if quick else 0.0, say),
+        "power": lambda folder: faults.storm_of_power_cuts(folder, 0.25 if quick else 0.0, say),
+        "contention": lambda folder: contention.storm(folder, 40 if quick else 400, say),
+        "long": lambda folder: long_run.storm(folder, 10_000 if quick else 100_000, say),
     }
 
 
@@ -72,12 +72,14 @@ def main() -> None:
     say(f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores")
     begin, held = time.monotonic(), True
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        known = modes(Path(folder), options.quick)
+        known = modes(options.quick)
         if strange := [name for name in options.mode if name not in known]:
             parser.error(f"no mode {strange[0]!r}, expected some of {', '.join(known)}")
         for name in options.mode or known:
             say(f"\n{name}")
-            held &= known[name]()
+            place = Path(folder) / name
+            place.mkdir()
+            held &= known[name](place)
     say(f"\nall in {time.monotonic() - begin:.0f} s: {'nothing was lost' if held else 'NOT AS IT MUST BE'}")
     sys.exit(not held)
 
