@@ -75,7 +75,7 @@ def main() -> None:
         known = modes(options.quick)
         if strange := [name for name in options.mode if name not in known]:
             parser.error(f"no mode {strange[0]!r}, expected some of {', '.join(known)}")
-        for name in options.mode or known:
+        for name in dict.fromkeys(options.mode or known):
             say(f"\n{name}")
             place = Path(folder) / name
             place.mkdir()
