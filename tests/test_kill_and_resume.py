@@ -17,7 +17,7 @@ import pytest
 from hpo.errors import LoadError
 from hpo.registry import load
 
-SEARCHERS = ("grid", "random", "tpe", "halving", "nas")
+SEARCHERS = ("grid", "random", "halving", *(pytest.param(name, marks=pytest.mark.ci) for name in ("tpe", "nas")))
 EDGES = ("before BEGIN", "before COMMIT", "after COMMIT")
 MEMORY = "/dev/shm"  # syncing matters to power cuts, not to kills: a folder in memory tests the same, faster
 

@@ -70,6 +70,7 @@ def test_a_comparison_refuses_it_before_there_is_a_store(hpo, home):
         assert not list(home.glob("*.db*")), argument
 
 
+@pytest.mark.ci
 def test_what_stands_in_the_way_of_a_report_is_left_alone(squares, home):
     target = home / "target.txt"
     target.write_text("mine")

@@ -40,6 +40,7 @@ def test_a_round_of_a_great_many_names_is_smaller():
         assert kind().bind({f"p{i}": 1 for i in range(10_000)}).default_batch == 104
 
 
+@pytest.mark.ci
 def test_a_long_space_is_cut_for_the_terminal_and_whole_as_json(hpo):
     names = {f"p{i}": Float(0, 1) for i in range(300)} | {
         "c": Choice(range(5000)),

@@ -170,7 +170,7 @@ NETWORK = Space({"width": Int(4, 12), "depth": Int(1, 2), "learning_rate": Float
     [
         (FunctionObjective(bowl, direction="maximize"), "random", SPACE, 24),
         pytest.param(FunctionObjective(climb, direction="maximize"), "halving", SPACE, 14, marks=pytest.mark.ci),
-        (SimpleNNObjective(), "halving", NETWORK, 6),
+        pytest.param(SimpleNNObjective(), "halving", NETWORK, 6, marks=pytest.mark.ci),
         pytest.param(own.objective(own.linear), "halving", MODULES, 6, marks=pytest.mark.ci),
     ],
     ids=["function", "generator", "network", "modules"],
@@ -299,6 +299,7 @@ def test_paused_trials_go_on_where_they_are_and_are_replayed_uncharged_where_tha
     assert {outcome.value for outcome in third} == {float(two.workers[0].pid)}
 
 
+@pytest.mark.ci
 def test_a_paused_trial_whose_evaluation_is_cancelled_before_it_began_stays_paused(cluster, tmp_path):
     cluster.keep(1)
     params = {"file": str(tmp_path / "epochs")}

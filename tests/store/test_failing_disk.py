@@ -31,6 +31,7 @@ def in_child(layer, act):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+@pytest.mark.ci
 def test_a_page_that_cannot_be_read_is_an_error_of_the_disk_not_damage(one):
     one.end(one.start(*({"x": i} for i in range(200))), [0.0] * 200)
     one.store.close()
