@@ -5,7 +5,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +88,16 @@ def check_told(said: str, after: Content) -> int:
     return len(shown)
 
 
-def differences(found: Content, expected: Content) -> tuple[int, int]:
-    """(Lost, doubled) rows of trials, events and evaluations beside those of the undisturbed run."""
+def differences(found: Content, expected: Content) -> tuple[list[str], list[str]]:
+    """(Lost, doubled) rows of trials, events and evaluations beside those of the undisturbed run, as text."""
 
-    def only(these: Iterable[Any], those: Iterable[Any]) -> int:
-        others = set(those)
-        return sum(row not in others for row in these)
+    def only(these: Content, those: Content) -> list[str]:
+        return [
+            f"{name} {row}"
+            for name in QUERIES
+            for others in [set(those[name])]
+            for row in these[name]
+            if row not in others
+        ]
 
-    lost = sum(only(expected[name], found[name]) for name in QUERIES)
-    doubled = sum(only(found[name], expected[name]) for name in QUERIES)
-    return lost, doubled
+    return only(expected, found), only(found, expected)

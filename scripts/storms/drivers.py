@@ -107,12 +107,13 @@ class Storm:
             if code == 0:
                 break
         lost, doubled = differences(after, expected)
-        self.tally.lost += lost
-        self.tally.doubled += doubled
+        self.tally.lost += len(lost)
+        self.tally.doubled += len(doubled)
         self.tally.evaluations += len(after["evaluations"])
         self.tally.studies += 1
         if lost or doubled:
-            self.tally.problems.append(f"{study.label}: {lost} lost, {doubled} doubled, {path}")
+            first = "\n    ".join([*(f"lost {row}" for row in lost[:3]), *(f"doubled {row}" for row in doubled[:3])])
+            self.tally.problems.append(f"{study.label}: {len(lost)} lost, {len(doubled)} doubled\n    {first}")
 
     def _start(self, argv: list[str], path: Path, own: bool) -> Attempt:
         said = path.with_suffix(".err")

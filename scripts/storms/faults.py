@@ -90,7 +90,7 @@ class Bench:
             raise BrokenStoreError(f"cannot go on: exit code {code}: {again.read_text()[-2000:]}")
         lost, doubled = differences(content(path), self.expected)
         if lost or doubled:
-            raise BrokenStoreError(f"{lost} lost, {doubled} doubled")
+            raise BrokenStoreError(f"lost {lost[:3]}, doubled {doubled[:3]}")
         return len(returned)
 
     def _new(self) -> tuple[Path, Path]:

@@ -1,7 +1,7 @@
 """Processes that train are killed at random moments, also while they start.
 
 Worker processes: searches in four workers, of a function that reports and of generators under halving in turn; one of
-the workers is killed with SIGKILL every third of a second on average. Helpers: searches of the shared objective whose
+the workers is killed with SIGKILL up to three times a second, less often where none gets anything done. Helpers: searches of the shared objective whose
 population trains in helper processes, which are killed likewise. Each search is run once more undisturbed: lost are
 trials that are then other or missing, doubled are evaluations with more than one outcome.
 """
@@ -31,6 +31,7 @@ WORKERS = 4
 SPACE = {"x": Float(0, 1), "y": Float(0, 1)}
 PAUSE_SECONDS = 0.02  # of each epoch of a function
 RATE = 3.0  # kills a second
+UNFRUITFUL = 0.25  # share of them that come although no evaluation has ended since the last: some must come to an end
 
 
 def reporting(p: dict[str, float], trial: Any) -> None:
@@ -77,10 +78,15 @@ class Killer(threading.Thread):
         self.executor: Counting | None = None
 
     def run(self) -> None:
-        chance = np.random.default_rng(0)
+        chance, ended = np.random.default_rng(0), 0
         while self.killed < self.kills:
             time.sleep(chance.exponential(1 / RATE))
-            victims = [] if self.executor is None else list(getattr(self.executor.inner, self._crew))
+            if (executor := self.executor) is None:
+                continue
+            if executor.outcomes.total() == ended and chance.random() > UNFRUITFUL:
+                continue
+            ended = executor.outcomes.total()
+            victims = list(getattr(executor.inner, self._crew))
             if victims and (process := victims[chance.integers(len(victims))]._process).poll() is None:
                 os.kill(process.pid, signal.SIGKILL)
                 self.killed += 1
