@@ -1,9 +1,10 @@
 """Processes that train are killed at random moments, also while they start.
 
 Worker processes: searches in four workers, of a function that reports and of generators under halving in turn; one of
-the workers is killed with SIGKILL up to three times a second, less often where none gets anything done. Helpers: searches of the shared objective whose
-population trains in helper processes, which are killed likewise. Each search is run once more undisturbed: lost are
-trials that are then other or missing, doubled are evaluations with more than one outcome.
+the workers is killed with SIGKILL up to three times a second, less often while none gets anything done. Helpers:
+searches of the shared objective whose population trains in helper processes, which are killed likewise. Each search is
+run once more undisturbed: lost are trials that are then other or missing, doubled are evaluations with more than one
+outcome.
 """
 
 import collections
