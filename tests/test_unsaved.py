@@ -9,7 +9,7 @@ import pytest
 import hpo
 from hpo.domains import Float, Int
 from hpo.driver import Driver
-from hpo.errors import DiskError, StorageError
+from hpo.errors import DiskError, Interrupt, StorageError
 from hpo.executors.in_process import InProcessExecutor
 from hpo.function_objective import FunctionObjective
 from hpo.loop import Ending, run
@@ -130,6 +130,27 @@ def test_an_error_that_may_come_after_the_commit_doubles_nothing(store, monkeypa
     with drivers(store, monkeypatch) as made:
         assert run(made, InProcessExecutor(OBJECTIVE), Watcher(), Stop()) is Ending.COMPLETE
     assert commits > 20
+    assert facts(store) == whole
+
+
+def test_a_signal_right_after_a_commit_loses_and_doubles_nothing(store, monkeypatch, whole):
+    commits, plain = 0, Database._commit
+
+    def interrupted(self, connection):
+        nonlocal commits
+        plain(self, connection)
+        commits += 1
+        if commits % 3 == 0:
+            raise Interrupt(143)
+
+    ending = None
+    for _ in range(100):
+        with drivers(store, monkeypatch) as made, monkeypatch.context() as patch, contextlib.suppress(Interrupt):
+            patch.setattr(Database, "_commit", interrupted)
+            ending = run(made, InProcessExecutor(OBJECTIVE), Watcher(), Stop())
+            break
+    assert ending is Ending.COMPLETE
+    assert commits > 10
     assert facts(store) == whole
 
 

@@ -248,13 +248,18 @@ class Store(Reader):
                 )
 
     def cancel(self, study: int, jobs: Sequence[Job]) -> None:
-        """Record that jobs were stopped before their end; they run again on resume."""
+        """Record that jobs were stopped before their end; they run again on resume.
+
+        One that has ended stays as it is: whoever was interrupted right after the commit does not know of it.
+        """
         with self.db.transaction() as db:
             for job in jobs:
-                db.execute(
-                    "UPDATE evaluations SET state = 'cancelled' WHERE study = ? AND id = ?", (study, job.evaluation)
+                stopped = db.execute(
+                    "UPDATE evaluations SET state = 'cancelled' WHERE study = ? AND id = ? AND state = 'running'",
+                    (study, job.evaluation),
                 )
-                _set_state(db, study, job.number, State.CANCELLED)
+                if stopped.rowcount:
+                    _set_state(db, study, job.number, State.CANCELLED)
 
     def record_winner(self, study: int, winner: Mapping[str, Any], use: Use | None) -> None:
         """Record which trial won, and the use of test data that it took.
