@@ -9,6 +9,7 @@ from typing import Any
 from hpo.driver import Driver
 from hpo.execution import Execution
 from hpo.loop import Ending
+from hpo.numbers import Numbers
 from hpo.objective import Objective
 from hpo.store import default_path
 from hpo.store.told import told_from
@@ -32,7 +33,7 @@ class Display:
         self._live: Any = None
         self._started = time.monotonic()
         self._before = 0  # epochs charged before this run
-        self._with_result: set[int] = set()  # numbers of trials
+        self._with_result = Numbers()  # numbers of trials
         self._failed = 0
         self._partial: dict[int, int] = {}  # evaluation -> epochs newly trained so far
         self._best: tuple[int, float] | None = None  # (epochs, signed value)
@@ -61,7 +62,9 @@ class Display:
         self._before = driver.charged
         known = range(sum(driver.store.counts(driver.study).values()))
         enqueued = {trial.number for trial in driver.store.pending(driver.study, -1)}
-        self._with_result = set(known) - enqueued - {job.number for job in driver.outstanding if job.start == 0}
+        self._with_result = Numbers(
+            set(known) - enqueued - {job.number for job in driver.outstanding if job.start == 0}
+        )
         trials = len(self._with_result)
         best = driver.store.best(driver.study, spec.direction)
         if best is not None and best.value is not None:

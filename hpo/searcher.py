@@ -34,6 +34,7 @@ import numpy as np
 
 from hpo import seeding
 from hpo.errors import DataError, HpoError, MismatchError, UsageError
+from hpo.numbers import Numbers
 from hpo.space import Space
 from hpo.trial import Outcome, Proposal, State
 from hpo.values import canonical
@@ -118,6 +119,7 @@ class Searcher(ABC):
         bound.epochs = epochs
         bound._sign = 1.0 if direction == "maximize" else -1.0
         bound._next = 0
+        bound._told = Numbers()
         bound._reached = {}
         bound._params = {}
         bound._pending = {}
@@ -201,7 +203,7 @@ class Searcher(ABC):
 
     def reached(self, number: int) -> int:
         """Epochs that trial `number` was trained when it was last told; 0 for one that never was."""
-        return self._reached.get(number, 0)
+        return self._reached.get(number, self._most if number in self._told else 0)
 
     def may_continue(self, number: int) -> bool:
         """Whether a later proposal may continue trial `number`; others need not be kept under training."""
@@ -281,10 +283,12 @@ class Searcher(ABC):
             number = outcome.number
             own = self._pending.pop(number, None) is not None
             self._next = max(self._next, number + 1)
-            self._reached[number] = outcome.epochs
+            self._told.add(number)
             if outcome.epochs < self._most:
+                self._reached[number] = outcome.epochs
                 self._params[number] = configuration
-            else:  # it cannot be continued: a long study keeps two numbers of it, not its configuration
+            else:  # it cannot be continued: a long study keeps nothing of it
+                self._reached.pop(number, None)
                 self._params.pop(number, None)
             self._see(configuration)
             reward = self._reward(outcome) if own or self._is_whole(outcome) else None
@@ -294,7 +298,7 @@ class Searcher(ABC):
     def _told_params(self, outcome: Outcome) -> Mapping[str, Any]:
         number = outcome.number
         if number not in self._pending:
-            if number in self._reached:
+            if number in self._told:
                 raise ValueError(f"trial {number} was told before and has not been continued since")
             return self.space.validate(outcome.params, f"trial {number}")
         if canonical(dict(outcome.params)) != canonical(dict(self._params[number])):
@@ -328,7 +332,8 @@ class Searcher(ABC):
 
     _sign: float = dataclasses.field(init=False, repr=False)
     _next: int = dataclasses.field(init=False, repr=False)
-    _reached: dict[int, int] = dataclasses.field(init=False, repr=False)
+    _told: Numbers = dataclasses.field(init=False, repr=False)
+    _reached: dict[int, int] = dataclasses.field(init=False, repr=False)  # epochs of those that may go on
     _params: dict[int, Mapping[str, Any]] = dataclasses.field(init=False, repr=False)  # of those that may go on
     _pending: dict[int, Proposal] = dataclasses.field(init=False, repr=False)
     _seen: set[str] = dataclasses.field(init=False, repr=False)
@@ -360,9 +365,9 @@ class Searcher(ABC):
 
     def _checked(self, proposal: Proposal) -> Proposal:
         number, most = proposal.continues, self._most
-        if number is not None and (number in self._pending or number not in self._reached):
+        if number is not None and (number in self._pending or number not in self._told):
             raise SearcherError(f"searcher {self.label!r} continues trial {number}, which is not paused")
-        reached = 0 if number is None else self._reached[number]
+        reached = 0 if number is None else self.reached(number)
         epochs = most if proposal.epochs is None else proposal.epochs
         if not reached < epochs <= most:
             raise SearcherError(
