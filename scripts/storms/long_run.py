@@ -93,7 +93,8 @@ def storm(folder: Path, trials: int, say: Callable[[str], None], most_cost: floa
     cost = statistics.median(tenth[4] for tenth in tenths[6:9]) / statistics.median(tenth[4] for tenth in tenths[1:4])
     say(f"beside SQLite's cache, 64 MiB at most, memory grew by {grown:.0f} bytes a trial; at most {MOST_BYTES} wanted")
     say(
-        f"storing a trial of the seventh to ninth tenth costs {cost:.2f} times one of the second to fourth; at most {most_cost} wanted"
+        f"storing a trial of the seventh to ninth tenth costs {cost:.2f} times one of the second to fourth; "
+        f"at most {most_cost} wanted"
     )
     return grown <= MOST_BYTES and cost <= most_cost
 
