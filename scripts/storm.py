@@ -75,6 +75,7 @@ def main() -> None:
     say(f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores")
     begin, held = time.monotonic(), True
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = folder  # what killed processes leave behind goes with it
         known = modes(options.quick)
         if strange := [name for name in options.mode if name not in known]:
             parser.error(f"no mode {strange[0]!r}, expected some of {', '.join(known)}")
