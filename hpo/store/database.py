@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from hpo.errors import (
     CannotCreateError,
-    DataError,
     DiskError,
     HpoError,
     LockedError,
@@ -23,7 +22,7 @@ from hpo.errors import (
 )
 from hpo.files import give_name
 from hpo.store import place, version
-from hpo.store.damage import SALVAGE
+from hpo.store.damage import damaged
 from hpo.store.refusal import refusal, told
 from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
@@ -157,8 +156,7 @@ class Database:
         problems = [row["quick_check"] for row in self.query("PRAGMA quick_check(1)")]
         _check_pages_were_read(problems, self.path)
         if problems != ["ok"]:
-            what = problems[0].splitlines()[-1] if problems else "no answer"
-            raise DataError(_damaged(self.path, what))
+            raise damaged(self.path, "".join(problems[:1]))
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -259,7 +257,7 @@ class Database:
         except sqlite3.Error as error:
             raise _translate(error, self.path, self.file) from error
         except UnicodeDecodeError as error:  # a name or text in the file, or SQLite's own message, which quotes it
-            raise DataError(_damaged(self.path, error)) from error
+            raise damaged(self.path, error) from error
 
 
 def _open(path: Path, mode: str, *, immutable: bool = False) -> _Connection:
@@ -314,27 +312,23 @@ def _create(path: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _damaged(path: Path, what: object) -> str:
-    return f"store {path} is damaged ({what}): it is left as it is; {SALVAGE.format(path)}, or go on with a backup"
-
-
 def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
     """What SQLite raised, as an error of ours; `path` is the store's name, `file` where it is."""
     extended = getattr(error, "sqlite_errorcode", None) or 0
     code = extended & 0xFF
     if str(error).startswith("Could not decode to UTF-8"):  # the module's own: it goes on to quote all of the text
-        return DataError(_damaged(path, "a text is not UTF-8"))
+        return damaged(path, "a text is not UTF-8")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} was locked by another process for {BUSY_SECONDS:.0f} s: try again")
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:
         return StorageError(f"store {path} was replaced by another file while it was in use")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return DataError(_damaged(path, error))
+        return damaged(path, error)
     if code == sqlite3.SQLITE_FULL:
         return DiskError(f"store {path}: the disk is full ({os.strerror(errno.ENOSPC)}): make room")
     if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
         broken = any(said in str(error) for said in _DAMAGE)
-        return DataError(_damaged(path, error)) if broken else StorageError(f"store {path}: {error}")
+        return damaged(path, error) if broken else StorageError(f"store {path}: {error}")
     refused = refusal(file)
     why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else told(refused)
     if code == sqlite3.SQLITE_IOERR or (refused is not None and refused.errno in _PASSING):
@@ -344,7 +338,7 @@ def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
             f"store {path} cannot be written: {why}: copy it to a disk that can be, or read it only"
         )
     if refused is None and code == sqlite3.SQLITE_READONLY:  # its header says that only a later SQLite may write it
-        return DataError(_damaged(path, error))
+        return damaged(path, error)
     verb = "opened" if code == sqlite3.SQLITE_CANTOPEN else "written"
     advice = "check the permissions of file and folder"
     return NoPermissionError(f"store {path} cannot be {verb} by this user: {why}: {advice}")

@@ -10,12 +10,13 @@ from typing import Final
 
 from hpo.errors import HpoError, LockedError, StorageError
 from hpo.examination import NOTE, OK, PROBLEM, Item
+from hpo.store.damage import DamagedError, said_lines, way_out
 from hpo.store.filesystem import kind
 from hpo.store.invariants import unreadable, violations
 from hpo.store.owners import held
 from hpo.store.pages import HEADER, MAGIC
 from hpo.store.schema import APPLICATION_ID, VERSION
-from hpo.store.scratch import Untouched, way_out
+from hpo.store.scratch import Untouched
 
 LITTLE: Final = 100 * 2**20  # bytes free, below which a long run may not end
 LARGE: Final = 2**30  # bytes of a store that takes so long to check that its drivers would wait
@@ -65,8 +66,7 @@ def examine(path: Path) -> Iterator[Item]:
 
 
 def _what(error: Exception) -> str:
-    inner = re.search(r"is damaged \((.*)\): it is left", str(error))
-    return inner[1] if inner else str(error)
+    return error.what if isinstance(error, DamagedError) else str(error)
 
 
 def _place(path: Path) -> Iterator[Item]:
@@ -168,7 +168,7 @@ def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
         yield Item("integrity", NOTE, found, "again when they have ended, or `hpo backup OUT`, which is checked")
         return
     problems = [str(row["integrity_check"]) for row in db.query(f"PRAGMA integrity_check({EXAMPLES})")]
-    lines = [line for text in problems for line in text.splitlines() if line and not line.startswith("***")]
+    lines = [line for text in problems for line in said_lines(text)]
     if lines != ["ok"]:
         yield Item("integrity", PROBLEM, "; ".join(lines[:EXAMPLES]), way_out(path))
         return

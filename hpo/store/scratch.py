@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hpo.errors import DataError, HpoError, LockedError, StorageError
+from hpo.store.damage import damaged
 from hpo.store.database import Database, Row
 from hpo.store.schema import SCHEMA
 
@@ -134,18 +134,6 @@ def back_up(db: Database, path: Path) -> None:
         raise damaged(db.path, found[0])
 
 
-def damaged(path: Path, what: str) -> DataError:
-    """The error about a store that is damaged."""
-    what = what.splitlines()[-1] if what else "no answer"
-    return DataError(f"store {path} is damaged ({what}): it is left as it is; {way_out(path)}")
-
-
-def way_out(path: Path) -> str:
-    """What to do about a damaged store."""
-    salvage = f"hpo doctor --store {shlex.quote(str(path))} --salvage OUT"
-    return f"go on with a backup, or save what can be read: `{salvage}`"
-
-
 class Untouched:
     """A store's file, read without a change to it or beside it.
 
@@ -224,7 +212,7 @@ def _unreadable(path: Path, error: Exception) -> HpoError:
         return LockedError(f"store {path} is locked by another process: try again")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
         return StorageError(f"store {path} cannot be read: {error}")
-    return damaged(path, str(error))
+    return damaged(path, error)
 
 
 def _is_wal(path: Path) -> bool:
