@@ -70,10 +70,12 @@ def _named(store: Store, names: Sequence[str]) -> tuple[list[StudyRow], list[Com
 
 def _loss(store: Store, row: StudyRow) -> str:
     """A study as what is lost with it."""
+    from hpo.live_trial import study_folder
+
     counts = store.counts(row.id)
     trials = sum(counts.values())
     states = f" ({', '.join(f'{n} {state}' for state, n in sorted(counts.items()))})" if counts else ""
-    files = " and its files" if (store.files / f"study-{row.id}").is_dir() else ""
+    files = " and its files" if study_folder(store.files, row.id).is_dir() else ""
     return f"study {row.name}: {trials} trial{'s' * (trials != 1)}{states}{files}"
 
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from hpo.errors import HpoError, LockedError, StorageError
 from hpo.examination import NOTE, OK, PROBLEM, Item
+from hpo.live_trial import study_folder
+from hpo.store import place
 from hpo.store.damage import DamagedError, said_lines, way_out
 from hpo.store.filesystem import kind
 from hpo.store.invariants import unreadable, violations
@@ -111,8 +113,8 @@ def _no_store(path: Path, header: bytes) -> Item | None:
 def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
     """Files that stand beside a store."""
     wal_mode = header[18:20] == b"\x02\x02"
-    journal, wal = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
-    wal_there = wal.exists() and wal.stat().st_size > 0
+    journal, wal = place.beside(path, "-journal"), place.beside(path, "-wal")
+    wal_there = place.size(wal) > 0
     if wal_mode and wal_there:
         yield Item(
             "write-ahead log", NOTE,
@@ -142,11 +144,10 @@ def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
             "leave it beside the store: whoever opens the store next undoes the transaction; without it the store is "
             "damaged",
         )  # fmt: skip
-    folder = Path(os.path.realpath(path)).parent
-    begun = re.compile(rf"\.({re.escape(path.name)}\.)?\d+\.\d+\.new(-journal)?")
-    left = sorted(file.name for file in folder.iterdir() if begun.fullmatch(file.name)) if folder.is_dir() else []
+    begun = re.compile(rf"\.({re.escape(place.real(path).name)}\.)?\d+\.\d+\.new(-journal)?")
+    left = sorted(file.name for file in place.real(path).parent.iterdir() if begun.fullmatch(file.name))
     if left:
-        found = f"{', '.join(left[:EXAMPLES])}{', ...' * (len(left) > EXAMPLES)}: begun by a process that was killed"
+        found = f"{_some(left)}: begun by a process that was killed"
         yield Item("unfinished files", NOTE, found, "delete them once no hpo command is running")
 
 
@@ -161,7 +162,7 @@ def _begins(journal: Path) -> bool:
 
 def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
     rows = db.query("SELECT id, name, owner_host, owner_pid FROM studies WHERE name <> '' ORDER BY id")
-    owned = {row["id"]: held(path.with_name(f"{path.name}-study-{row['id']}.lock")) for row in rows}
+    owned = {row["id"]: held(place.lock_file(path, "study", row["id"])) for row in rows}
     copied = " (a copy was read: SQLite would have had to write into the store)" if db.copied else ""
     if size > LARGE and any(owned.values()) and not db.copied:
         found = f"not looked at: studies run, and would wait while {size / 2**30:.1f} GiB are read"
@@ -211,21 +212,24 @@ def _study(db: Untouched, row: dict[str, object], driven: bool) -> Item:
 def _leftovers(path: Path, studies: set[int], owned: dict[int, bool]) -> Iterator[Item]:
     """Lock files without an owner, and folders of files whose study is gone."""
     left = []
-    for file in sorted(path.parent.glob("*.lock")):
-        match = re.fullmatch(rf"{re.escape(path.name)}-(study|comparison)-(\d+)\.lock", file.name)
+    store = place.real(path)
+    for file in sorted(store.parent.glob("*.lock")):
+        match = re.fullmatch(rf"{re.escape(store.name)}-(study|comparison)-(\d+)\.lock", file.name)
         if match and not (match[1] == "study" and owned.get(int(match[2]))) and not held(file):
             left.append(file.name)
     if left:
-        found = (
-            f"{', '.join(left[:EXAMPLES])}{', ...' * (len(left) > EXAMPLES)}: nobody holds them, whoever did was killed"
-        )
-        yield Item("lock files", OK, f"{found}; they keep nobody out")
-    folder = path.with_name(f"{path.name}-files")
+        found = f"{_some(left)}: nobody holds them, whoever did was killed; they keep nobody out"
+        yield Item("lock files", OK, found)
+    folder = place.files_folder(path)
     if folder.is_dir():
-        numbers = {file.name: re.fullmatch(r"study-(\d+)", file.name) for file in folder.iterdir()}
-        strays = sorted(name for name, match in numbers.items() if match is None or int(match[1]) not in studies)
-        if strays:
-            found = f"{folder}: {', '.join(strays[:EXAMPLES])}{', ...' * (len(strays) > EXAMPLES)} belong to no study"
+        known = {study_folder(folder, study) for study in studies}
+        if strays := sorted(file.name for file in folder.iterdir() if file not in known):
+            found = f"{folder}: {_some(strays)} belong to no study"
             yield Item("files of trials", NOTE, found, "delete them, unless a store that was moved has these studies")
         else:
             yield Item("files of trials", OK, f"{folder}: each folder belongs to a study")
+
+
+def _some(names: list[str]) -> str:
+    """The first of them."""
+    return ", ".join([*names[:EXAMPLES], *["..."] * (len(names) > EXAMPLES)])

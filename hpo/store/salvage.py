@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hpo.errors import DataError, HpoError, StorageError
-from hpo.store import codec
+from hpo.store import codec, place
 from hpo.store.database import Row
 from hpo.store.mend import Mended, mend
 from hpo.store.pages import Pages
 from hpo.store.remove import keeper
 from hpo.store.rescue import Rescued
-from hpo.store.scratch import insertion, recovered
+from hpo.store.scratch import insertion, recover
 from hpo.store.store import Store
 
 
@@ -77,6 +77,7 @@ def salvage(path: Path, out: BinaryIO) -> Salvaged:
 
     Raises:
         DataError: nothing of a study can be read.
+        LockedError: it is being written.
         StorageError: no room for a copy.
     """
     with _copied(path) as data:
@@ -103,13 +104,9 @@ def salvage(path: Path, out: BinaryIO) -> Salvaged:
 def _copied(path: Path) -> Iterator[Any]:
     """The bytes of a private copy, in which an interrupted transaction is undone and a write-ahead log is applied."""
     with tempfile.TemporaryDirectory(prefix="hpo-salvage-") as folder:
-        copy = Path(folder) / "copy.db"
         try:
-            for suffix in ("", "-journal", "-wal"):
-                source = path.with_name(path.name + suffix)
-                if not suffix or source.exists():
-                    shutil.copyfile(source, copy.with_name(copy.name + suffix))
-            recovered(copy)
+            copy = place.copy(path, Path(folder))
+            recover(copy)
             if not copy.stat().st_size:
                 raise DataError(f"{path} is an empty file: there is nothing to salvage; go on with a backup")
             with copy.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

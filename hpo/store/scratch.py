@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hpo.errors import DataError, HpoError, LockedError, StorageError
+from hpo.store import place
 from hpo.store.damage import damaged
 from hpo.store.database import Database, Row
 from hpo.store.schema import SCHEMA
@@ -104,7 +104,7 @@ def _translated() -> Iterator[None]:
         raise StorageError(f"a temporary database, in $TMPDIR: {error}: make room there") from error
 
 
-def recovered(path: Path) -> None:
+def recover(path: Path) -> None:
     """Let SQLite undo what a dead writer began in a file of ours, or apply its log; a file it cannot read stays."""
     with contextlib.suppress(*_UNREADABLE), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
@@ -147,41 +147,37 @@ class Untouched:
         copied: whether a copy is read.
 
     Raises:
-        DataError: SQLite cannot read it.
+        DataError: SQLite cannot read it, or it is no SQLite file.
+        LockedError: it is being written.
         OSError: it cannot be copied.
+        StorageError, NoPermissionError: it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-journal")]
-        self.copied = beside[0].exists() or _is_wal(path)
-        if not self.copied:
-            try:
-                self._open(path)
-            except sqlite3.OperationalError as error:  # a journal that would have to be rolled back
-                self.copied = beside[1].exists()
-                if not self.copied:
-                    raise _unreadable(path, error) from error
-            except _UNREADABLE as error:
-                raise _unreadable(path, error) from error
-        if self.copied:
-            self._folder = tempfile.TemporaryDirectory(prefix="hpo-doctor-")
-            copy = Path(self._folder.name) / "copy.db"
-            shutil.copyfile(path, copy)
-            for file in beside:
-                if file.exists():
-                    shutil.copyfile(file, copy.with_name(copy.name + file.name.removeprefix(path.name)))
-            recovered(copy)
-            try:
-                self._open(copy)
-            except _UNREADABLE as error:
-                self.close()
-                raise _unreadable(path, error) from error
+        with contextlib.ExitStack() as cleanup, _reading(path):
+            in_wal_mode = place.in_wal_mode(path) or place.beside(path, "-wal").exists()
+            self.copied = in_wal_mode or not self._opened_in_place(cleanup)
+            if self.copied:
+                folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="hpo-doctor-"))
+                copy = place.copy(path, Path(folder))
+                recover(copy)
+                self._open(copy, cleanup)
+            self._cleanup = cleanup.pop_all()
 
-    def _open(self, path: Path) -> None:
+    def _opened_in_place(self, cleanup: contextlib.ExitStack) -> bool:
+        try:
+            self._open(self.path, cleanup)
+        except sqlite3.OperationalError:
+            if not place.beside(self.path, "-journal").exists():
+                raise
+            return False  # the journal would have to be rolled back
+        return True
+
+    def _open(self, path: Path, cleanup: contextlib.ExitStack) -> None:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         self._connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None)
+        cleanup.callback(self._connection.close)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA trusted_schema = OFF")
         self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
@@ -192,29 +188,28 @@ class Untouched:
 
     def stream(self, sql: str, parameters: Any = ()) -> Iterator[Row]:
         """The rows of a SELECT, as they come."""
-        try:
+        with _reading(self.path):
             for row in self._connection.execute(sql, parameters):
                 yield dict(row)
-        except _UNREADABLE as error:
-            raise _unreadable(self.path, error) from error
 
     def close(self) -> None:
         """Close it; a copy vanishes."""
-        if hasattr(self, "_connection"):
-            self._connection.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._cleanup.close()
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> HpoError:
+    """What SQLite raised, as an error of ours; unlike `database`'s it tries nothing beside the file to learn more."""
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} is locked by another process: try again")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
         return StorageError(f"store {path} cannot be read: {error}")
     return damaged(path, error)
-
-
-def _is_wal(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(20)[18:20] == b"\x02\x02"
