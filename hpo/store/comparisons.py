@@ -195,4 +195,4 @@ class Comparisons:
 
 def _row(row: Mapping[str, Any]) -> ComparisonRow:
     known = {field.name: row[field.name] for field in fields(ComparisonRow)}  # a newer store may have more columns
-    return ComparisonRow(**(known | {"spec": codec.load_object(row["spec"]), "plan": codec.load_object(row["plan"])}))
+    return ComparisonRow(**(known | {"spec": codec.load(row["spec"]), "plan": codec.load(row["plan"])}))

@@ -195,11 +195,7 @@ class _Writer:
     def _write_comparisons(self) -> None:
         with self._store.db.transaction() as db:
             for row in self._rows.query("SELECT * FROM comparisons ORDER BY id"):
-                try:
-                    readable = all(isinstance(codec.load(row[name]), dict) for name in ("spec", "plan"))
-                except HpoError:
-                    readable = False
-                if not readable:
+                if not codec.readable(row["spec"], row["plan"]):
                     self._done.lost_comparisons.append(row["name"])
                     continue
                 db.execute(*insertion("comparisons", row | {"owner_host": None, "owner_pid": None}))
