@@ -30,7 +30,7 @@ def command(file: str, name: str | None, store: str | None, as_json: bool) -> No
     that trials kept beside the store are not part of it.
     """
     from hpo.store import Store
-    from hpo.store.transfer import NAME, insert, read_study
+    from hpo.store.transfer import NAME, read_study
 
     if name is not None and not NAME[0](name):
         raise UsageError(f"--name {name!r}: expected {NAME[1]}")
@@ -40,7 +40,7 @@ def command(file: str, name: str | None, store: str | None, as_json: bool) -> No
         with _opened(file) as binary:
             copy = read_study(_lines(binary), repr(file)[1:-1])
     opened = Store(store, "create")
-    row = insert(opened, copy, name)
+    row = copy.insert(opened, name)
     _tell(row, opened.counts(row.id), opened.path, as_json)
 
 
