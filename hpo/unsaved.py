@@ -20,7 +20,7 @@ from hpo.files import sync_folder
 from hpo.signals import Stop
 from hpo.store import codec
 from hpo.store.store import trial_seed
-from hpo.text import duration
+from hpo.text import counted, duration
 from hpo.trial import Outcome, State
 
 WAIT_SECONDS: Final = 60.0  # that a run waits for room
@@ -116,7 +116,7 @@ def _sleep(seconds: float, stop: Stop) -> None:
 def _spilled(results: Mapping[Driver, Sequence[Outcome]]) -> str:
     """Write results into a new file; says where they are, or that they are lost."""
     count = sum(len(outcomes) for outcomes in results.values())
-    what = f"{count} result{'s' * (count != 1)} not saved"
+    what = f"{counted(count, 'result')} not saved"
     again = "those trials run again, with the same seeds"
     try:
         return f"{what}, at {spill(results)}: {again}"

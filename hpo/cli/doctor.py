@@ -58,6 +58,7 @@ def _examine(path: Path, given: bool, as_json: bool) -> int:
     from hpo.examination import NOTE, PROBLEM, Item
     from hpo.machine import examine_machine
     from hpo.store.examine import examine
+    from hpo.text import counted
 
     there = os.path.lexists(path)
     if not there and given:
@@ -75,7 +76,7 @@ def _examine(path: Path, given: bool, as_json: bool) -> int:
         _print(f"store {path}", stored)
         render.line()
         count = _problems(machine + stored)
-        render.line(f"{count} problem{'s' * (count != 1)}" if count else "no problem")
+        render.line(counted(count, "problem") if count else "no problem")
     if _problems(stored):
         return DataError.exit_code if there else NotFoundError.exit_code
     return LoadError.exit_code if _problems(machine) else 0

@@ -68,9 +68,10 @@ def _lines(binary: BinaryIO) -> Iterator[str]:
 def _tell(row: StudyRow, states: dict[str, int], path: Path, as_json: bool) -> None:
     from hpo.store import default_path
     from hpo.text import command as shell
+    from hpo.text import states_text
 
     if as_json:
         render.emit_json({"study": row.name, "store": str(path), "states": states})
         return
-    counts = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no trials"
+    counts = states_text(states)
     render.line(f"study {row.name} is in {path}: {counts}; {shell('resume', row.name, path, default_path())} goes on")

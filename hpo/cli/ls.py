@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli import options, render
+from hpo.text import states_text
 
 if TYPE_CHECKING:
     from hpo.store.comparisons import ComparisonRow, Comparisons
@@ -59,7 +60,7 @@ def command(limit: int, everything: bool, store: str | None, as_json: bool) -> N
         [
             d["name"],
             d["searcher"],
-            ", ".join(f"{n} {s}" for s, n in sorted(d["states"].items())),
+            states_text(d["states"]),
             d["best"],
             d["created"],
         ]

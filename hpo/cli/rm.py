@@ -11,6 +11,7 @@ import click
 
 from hpo.cli import options, render
 from hpo.errors import ConflictError, LockedError, UsageError
+from hpo.text import counted, states_text
 
 if TYPE_CHECKING:
     from hpo.store import Store
@@ -73,10 +74,9 @@ def _loss(store: Store, row: StudyRow) -> str:
     from hpo.live_trial import study_folder
 
     counts = store.counts(row.id)
-    trials = sum(counts.values())
-    states = f" ({', '.join(f'{n} {state}' for state, n in sorted(counts.items()))})" if counts else ""
+    states = f" ({states_text(counts)})" if counts else ""
     files = " and its files" if study_folder(store.files, row.id).is_dir() else ""
-    return f"study {row.name}: {trials} trial{'s' * (trials != 1)}{states}{files}"
+    return f"study {row.name}: {counted(sum(counts.values()), 'trial')}{states}{files}"
 
 
 def _comparison_loss(store: Store, row: ComparisonRow) -> str:

@@ -19,6 +19,7 @@ from hpo.store.owners import held
 from hpo.store.pages import HEADER, MAGIC
 from hpo.store.schema import APPLICATION_ID, VERSION
 from hpo.store.scratch import Untouched
+from hpo.text import states_text
 
 LITTLE: Final = 100 * 2**20  # bytes free, below which a long run may not end
 LARGE: Final = 2**30  # bytes of a store that takes so long to check that its drivers would wait
@@ -197,7 +198,7 @@ def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
 def _study(db: Untouched, row: dict[str, object], driven: bool) -> Item:
     counts = db.query("SELECT state, count(*) AS n FROM trials WHERE study = ? GROUP BY state", (row["id"],))
     states = {count["state"]: count["n"] for count in counts}
-    text = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no trials"
+    text = states_text(states)
     owner = f"process {row['owner_pid']} on host {row['owner_host']}"
     topic = f"study {row['name']}"
     if driven:
