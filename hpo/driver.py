@@ -46,7 +46,7 @@ class Driver:
         row: the study.
         trials: budget in full trainings from now on; None: unlimited (asked and told by hand).
         restarts: whether each evaluation of the objective starts anew, and so is charged all its epochs.
-        device: noted in the store, as is:
+        device: noted in the store.
         execution: how trials will be run.
         surroundings: what `environment(device)` says, where many drivers begin at once; None: it is asked.
 

@@ -30,14 +30,14 @@ _LOOK_SECONDS = 0.05  # between two looks at whether the user wants to stop
 T = TypeVar("T")
 
 
-class Told(Protocol):
+class User(Protocol):
     """Whoever shows the run."""
 
     def note(self, line: str) -> None:
         """Something that the user should know."""
 
 
-def insist(write: Callable[[], T], stop: Stop, user: Told, seconds: float | None = None) -> T:
+def insist(write: Callable[[], T], stop: Stop, user: User, seconds: float | None = None) -> T:
     """What `write()` gives, tried again while the disk is full or fails.
 
     Args:
@@ -75,7 +75,7 @@ def save(
     write: Callable[[], None],
     results: Mapping[Driver, Sequence[Outcome]],
     stop: Stop,
-    user: Told,
+    user: User,
 ) -> None:
     """Store results by `write`; those that cannot be stored are spilled.
 

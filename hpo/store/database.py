@@ -1,4 +1,7 @@
-"""One SQLite file: opening, checking, transactions, errors. Only this module and `scratch` import sqlite3."""
+"""One SQLite file: opening, checking, transactions, errors.
+
+Only this module, `scratch` and `untouched` import sqlite3.
+"""
 
 import contextlib
 import errno
@@ -23,10 +26,11 @@ from hpo.errors import (
 from hpo.files import give_name
 from hpo.store import place, version
 from hpo.store.damage import damaged
-from hpo.store.refusal import refusal, told
+from hpo.store.refusal import in_words, refusal
 from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
 Row = dict[str, Any]
+SQLITE_VERSION = sqlite3.sqlite_version_info
 BUSY_SECONDS = 60.0
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
 _DAMAGE = ("Could not decode", "unsupported file format")  # damage that SQLite has no code for
@@ -157,6 +161,28 @@ class Database:
         _check_pages_were_read(problems, self.path)
         if problems != ["ok"]:
             raise damaged(self.path, "".join(problems[:1]))
+
+    def back_up(self, path: Path) -> None:
+        """Copy the store as it is in this moment into an empty file, by SQLite's backup, and check the copy.
+
+        All pages are copied in one go: writers wait so long, and never make it begin again.
+
+        Raises:
+            DataError: what was copied is damaged: the store is.
+            StorageError: it could not be written.
+        """
+        try:
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
+                copy.execute("PRAGMA journal_mode = OFF")
+                copy.execute("PRAGMA synchronous = OFF")  # whoever gave the file syncs it
+                with self.snapshot() as connection:
+                    connection.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")  # also where another program had put it into WAL mode
+                found = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
+        except sqlite3.Error as error:
+            raise StorageError(f"the copy of store {self.path} cannot be written: {error}") from error
+        if found != ["ok"]:
+            raise damaged(self.path, found[0])
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -303,10 +329,10 @@ def _create(path: Path) -> None:
             give_name(temporary, path)
     except sqlite3.Error as error:
         refused = refusal(temporary)
-        why = f"{error}: check the folder's permissions" if refused is None else told(refused)
+        why = f"{error}: check the folder's permissions" if refused is None else in_words(refused)
         raise CannotCreateError(f"cannot create store {path}: {why}") from error
     except OSError as error:
-        raise CannotCreateError(f"cannot create store {path}: {told(error)}") from error
+        raise CannotCreateError(f"cannot create store {path}: {in_words(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -330,7 +356,7 @@ def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
         broken = any(said in str(error) for said in _DAMAGE)
         return damaged(path, error) if broken else StorageError(f"store {path}: {error}")
     refused = refusal(file)
-    why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else told(refused)
+    why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else in_words(refused)
     if code == sqlite3.SQLITE_IOERR or (refused is not None and refused.errno in _PASSING):
         return DiskError(f"store {path} cannot be written: {why}: make room, or see to the disk")
     if refused is not None and refused.errno == errno.EROFS:

@@ -15,10 +15,10 @@ from hpo.store import place
 from hpo.store.damage import DamagedError, said_lines, way_out
 from hpo.store.filesystem import kind
 from hpo.store.invariants import unreadable, violations
-from hpo.store.owners import held
+from hpo.store.lock import held
 from hpo.store.pages import HEADER, MAGIC
 from hpo.store.schema import APPLICATION_ID, VERSION
-from hpo.store.scratch import Untouched
+from hpo.store.untouched import Untouched
 from hpo.text import states_text
 
 LITTLE: Final = 100 * 2**20  # bytes free, below which a long run may not end

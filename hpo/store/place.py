@@ -11,7 +11,7 @@ from typing import Literal
 
 from hpo.errors import DataError, LockedError, NoPermissionError, StorageError
 from hpo.store import filesystem
-from hpo.store.refusal import told
+from hpo.store.refusal import in_words
 
 _MAGIC = b"SQLite format 3\x00"
 # Warnings name no line of the caller: said from one place they are shown once, however often a store is opened.
@@ -31,7 +31,7 @@ def identity(path: Path) -> tuple[int, int] | None:
         return None
     except PermissionError as error:
         raise NoPermissionError(
-            f"store {path} cannot be reached by this user: {told(error)}: check its folders' permissions"
+            f"store {path} cannot be reached by this user: {in_words(error)}: check its folders' permissions"
         ) from None
     except (OSError, ValueError) as error:
         raise StorageError(f"store {path} cannot be reached: {error}") from error
@@ -56,10 +56,10 @@ def in_wal_mode(path: Path) -> bool:
             header = file.read(20)
     except PermissionError as error:
         raise NoPermissionError(
-            f"store {path} may not be read by this user: {told(error)}: check its permissions"
+            f"store {path} may not be read by this user: {in_words(error)}: check its permissions"
         ) from None
     except OSError as error:
-        raise StorageError(f"store {path} cannot be read: {told(error)}") from error
+        raise StorageError(f"store {path} cannot be read: {in_words(error)}") from error
     if header[:16] != _MAGIC:
         what = "an empty file" if not header else "not an SQLite file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
@@ -129,7 +129,7 @@ def copied(path: Path, owner: object) -> Path:
     except OSError as error:
         raise StorageError(
             f"store {path} was not closed properly and cannot be written, so that a copy has to be read, and that "
-            f"cannot be made in {folder or tempfile.tempdir}: {told(error)}; set TMPDIR to a folder with room"
+            f"cannot be made in {folder or tempfile.tempdir}: {in_words(error)}; set TMPDIR to a folder with room"
         ) from error
 
 

@@ -17,8 +17,9 @@ from hpo.store.mend import Mended, mend
 from hpo.store.pages import Pages
 from hpo.store.remove import keeper
 from hpo.store.rescue import Rescued
-from hpo.store.scratch import insertion, recover
+from hpo.store.scratch import insertion
 from hpo.store.store import Store
+from hpo.store.untouched import recover
 
 
 @dataclass(frozen=True)

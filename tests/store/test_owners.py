@@ -3,8 +3,7 @@
 import subprocess
 import sys
 
-from hpo.store.lock import DriverLock
-from hpo.store.owners import held
+from hpo.store.lock import DriverLock, held
 
 
 def test_a_lock_is_held_as_long_as_its_process_lives(tmp_path):
