@@ -125,7 +125,7 @@ def _spilled(results: Mapping[Driver, Sequence[Outcome]]) -> str:
 
 
 def spill(results: Mapping[Driver, Sequence[Outcome]]) -> Path:
-    """Write results as JSON lines, one a trial as `hpo export` does, into a new file that only this user may read.
+    """Write results as JSON lines, one a trial, into a new file that only this user may read.
 
     It lies in the folder for temporary files, which TMPDIR names, and is on the disk when this returns.
 

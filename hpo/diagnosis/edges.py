@@ -80,7 +80,7 @@ def check(evidence: Evidence) -> Check:
     edges = [edge for name, domain in ranges.items() for edge in look(name, domain, evidence)]
     corrected = holm([edge.p for edge in edges])
     piled = [
-        _told(evidence, edge, p)
+        _told(edge, p)
         for edge, p in sorted(zip(edges, corrected, strict=True), key=lambda pair: pair[1])
         if p <= SHARE and edge.best_inside >= MOST * edge.best
     ]
@@ -138,7 +138,7 @@ def _better(ranks: np.ndarray, inside: np.ndarray) -> float:
     return float(mannwhitneyu(ranks[inside], ranks[~inside], alternative="greater", method="asymptotic").pvalue)
 
 
-def _told(evidence: Evidence, edge: Edge, p: float) -> Finding:
+def _told(edge: Edge, p: float) -> Finding:
     name, domain = printable(edge.name), edge.domain
     end = domain.high if edge.upper else domain.low
     figures = {

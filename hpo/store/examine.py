@@ -13,6 +13,7 @@ from hpo.examination import NOTE, OK, PROBLEM, Item
 from hpo.live_trial import study_folder
 from hpo.store import place
 from hpo.store.damage import DamagedError, said_lines, way_out
+from hpo.store.database import Row
 from hpo.store.filesystem import kind
 from hpo.store.invariants import unreadable, violations
 from hpo.store.lock import held
@@ -164,7 +165,6 @@ def _begins(journal: Path) -> bool:
 def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
     rows = db.query("SELECT id, name, owner_host, owner_pid FROM studies WHERE name <> '' ORDER BY id")
     owned = {row["id"]: held(place.lock_file(path, "study", row["id"])) for row in rows}
-    copied = " (a copy was read: SQLite would have had to write into the store)" if db.copied else ""
     if size > LARGE and any(owned.values()) and not db.copied:
         found = f"not looked at: studies run, and would wait while {size / 2**30:.1f} GiB are read"
         yield Item("integrity", NOTE, found, "again when they have ended, or `hpo backup OUT`, which is checked")
@@ -174,11 +174,22 @@ def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
     if lines != ["ok"]:
         yield Item("integrity", PROBLEM, "; ".join(lines[:EXAMPLES]), way_out(path))
         return
+    yield from _agreement(path, db, rows)
+    for row in rows[-LISTED:]:
+        yield _study(db, row, owned[row["id"]])
+    if len(rows) > LISTED:
+        yield Item("studies", OK, f"the latest {LISTED} of {len(rows)} are listed")
+    yield from _leftovers(path, {row["id"] for row in rows}, owned)
+
+
+def _agreement(path: Path, db: Untouched, rows: list[Row]) -> Iterator[Item]:
+    """Whether the rows of a store whose pages are sound belong together."""
     loose = db.query("PRAGMA foreign_key_check")
     if loose:
         found = f"{len(loose)} rows belong to nothing, the first of table {loose[0]['table']}"
         yield Item("integrity", PROBLEM, found, way_out(path))
     else:
+        copied = " (a copy was read: SQLite would have had to write into the store)" if db.copied else ""
         yield Item("integrity", OK, f"every page and index is sound{copied}")
     wrong = 0
     for row in rows:
@@ -188,14 +199,9 @@ def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
                 yield Item(f"study {row['name']}", PROBLEM, violation.text, way_out(path))
     if not wrong:
         yield Item("content", OK, "trials, evaluations and events of every study agree")
-    for row in rows[-LISTED:]:
-        yield _study(db, row, owned[row["id"]])
-    if len(rows) > LISTED:
-        yield Item("studies", OK, f"the latest {LISTED} of {len(rows)} are listed")
-    yield from _leftovers(path, {row["id"] for row in rows}, owned)
 
 
-def _study(db: Untouched, row: dict[str, object], driven: bool) -> Item:
+def _study(db: Untouched, row: Row, driven: bool) -> Item:
     counts = db.query("SELECT state, count(*) AS n FROM trials WHERE study = ? GROUP BY state", (row["id"],))
     states = {count["state"]: count["n"] for count in counts}
     text = states_text(states)

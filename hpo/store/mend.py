@@ -205,10 +205,7 @@ def _rest(db: Scratch, study: Row, trials: dict[int, Row], evaluations: Any, kep
         return None
     copy = StoredCopy()
     spec = StudySpec.from_json(codec.load(study["spec"]))
-    name = f"{study['name']}-rest"
-    copy.db.insert(
-        "studies", [study | {"id": KEY, "name": name, "enqueued": len(found), "trials": len(found), "owner_host": None}]
-    )
+    copy.db.insert("studies", [study | {"id": KEY, "enqueued": len(found), "trials": len(found)}])
     copy.db.insert("events", ({"study": KEY, "seq": seq, "kind": kind, "n": n, "seconds": 0.0} for seq, kind, n in
                               ((0, "asked", 0), (1, "told", len(found)))))  # fmt: skip
     for new, (number, rows) in enumerate(sorted(found.items())):

@@ -58,8 +58,8 @@ class Salvaged:
     Attributes:
         studies: one by one.
         comparisons: names of those that are in the new store.
-        homeless: trials of studies whose specification is lost, which no store can hold, as objects like those of
-            `hpo export --format jsonl`, with the study they were of.
+        homeless: trials of studies whose specification is lost, which no store can hold: what of
+            `StoredCopy.objects` they have without evaluations, and the study they were of.
         lost_comparisons: names of those of which nothing more is known.
     """
 
