@@ -16,7 +16,7 @@ from hpo.store.damage import DamagedError, said_lines, way_out
 from hpo.store.database import Row
 from hpo.store.filesystem import kind
 from hpo.store.invariants import unreadable, violations
-from hpo.store.lock import held
+from hpo.store.lock import is_held
 from hpo.store.pages import HEADER, MAGIC
 from hpo.store.schema import APPLICATION_ID, VERSION
 from hpo.store.untouched import Untouched
@@ -164,7 +164,7 @@ def _begins(journal: Path) -> bool:
 
 def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
     rows = db.query("SELECT id, name, owner_host, owner_pid FROM studies WHERE name <> '' ORDER BY id")
-    owned = {row["id"]: held(place.lock_file(path, "study", row["id"])) for row in rows}
+    owned = {row["id"]: is_held(place.lock_file(path, "study", row["id"])) for row in rows}
     if size > LARGE and any(owned.values()) and not db.copied:
         found = f"not looked at: studies run, and would wait while {size / 2**30:.1f} GiB are read"
         yield Item("integrity", NOTE, found, "again when they have ended, or `hpo backup OUT`, which is checked")
@@ -222,7 +222,7 @@ def _leftovers(path: Path, studies: set[int], owned: dict[int, bool]) -> Iterato
     store = place.real(path)
     for file in sorted(store.parent.glob("*.lock")):
         match = re.fullmatch(rf"{re.escape(store.name)}-(study|comparison)-(\d+)\.lock", file.name)
-        if match and not (match[1] == "study" and owned.get(int(match[2]))) and not held(file):
+        if match and not (match[1] == "study" and owned.get(int(match[2]))) and not is_held(file):
             left.append(file.name)
     if left:
         found = f"{_some(left)}: nobody holds them, whoever did was killed; they keep nobody out"

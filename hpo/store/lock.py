@@ -71,7 +71,7 @@ class DriverLock:
             return False
 
 
-def held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     """Whether a process holds a lock file; the file stays as it is.
 
     Linux lists the locks of all processes that this one may see. Where none is listed (another container's), or there
