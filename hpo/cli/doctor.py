@@ -61,12 +61,12 @@ def _examine(path: Path, given: bool, as_json: bool) -> int:
     from hpo.text import counted
 
     there = os.path.lexists(path)
-    if not there and given:
-        missing = [Item("store", PROBLEM, f"no store at {path}", "`hpo run` makes one, --store names another")]
-    else:
-        missing = [Item("store", NOTE, f"no store at {path} yet", "`hpo run` makes one, --store names another")]
     machine = list(examine_machine())
-    stored = list(examine(path)) if there else missing
+    if there:
+        stored = list(examine(path))
+    else:
+        level, found = (PROBLEM, f"no store at {path}") if given else (NOTE, f"no store at {path} yet")
+        stored = [Item("store", level, found, "`hpo run` makes one, --store names another")]
     if as_json:
         items = {"machine": [item.to_json() for item in machine], "store": [item.to_json() for item in stored]}
         render.emit_json({"problems": _problems(machine + stored), **items})

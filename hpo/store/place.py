@@ -11,9 +11,9 @@ from typing import Literal
 
 from hpo.errors import DataError, LockedError, NoPermissionError, StorageError
 from hpo.store import filesystem
+from hpo.store.pages import MAGIC
 from hpo.store.refusal import in_words
 
-_MAGIC = b"SQLite format 3\x00"
 # Warnings name no line of the caller: said from one place they are shown once, however often a store is opened.
 
 
@@ -60,7 +60,7 @@ def in_wal_mode(path: Path) -> bool:
         ) from None
     except OSError as error:
         raise StorageError(f"store {path} cannot be read: {in_words(error)}") from error
-    if header[:16] != _MAGIC:
+    if header[:16] != MAGIC:
         what = "an empty file" if not header else "not an SQLite file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
     return len(header) == 20 and header[18] == 2

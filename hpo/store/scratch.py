@@ -4,7 +4,6 @@ import contextlib
 import functools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from hpo.errors import DataError, StorageError
@@ -19,7 +18,6 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        self.path = Path("a temporary database")
         self._connection = sqlite3.connect("", isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA synchronous = OFF")
@@ -47,22 +45,18 @@ class Scratch:
                 self._connection.execute(*insertion(table, row, otherwise))
 
     def fill(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows with a value for each column, quickly; an error may be the rows' own, and so is as it comes."""
-        self._connection.executemany(insertion(table, dict.fromkeys(columns(table)))[0], rows)
+        """Add rows with a value for each column, quickly; raises what SQLite does, also where the rows come from."""
+        self._connection.executemany(full_insertion(table), rows)
 
     def tuples(self, sql: str, parameters: Any = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a SELECT as tuples, as they come."""
         with _translated():
             yield from map(tuple, self._connection.execute(sql, parameters))
 
-    def execute(self, sql: str, parameters: Any = ()) -> int:
-        """Run a statement; how many rows it changed."""
+    def execute(self, sql: str, parameters: Any = ()) -> None:
+        """Run a statement."""
         with _translated():
-            return self._connection.execute(sql, parameters).rowcount
-
-    def close(self) -> None:
-        """Let it vanish."""
-        self._connection.close()
+            self._connection.execute(sql, parameters)
 
     def __del__(self) -> None:
         with contextlib.suppress(sqlite3.Error, AttributeError):
@@ -80,6 +74,11 @@ def columns(table: str) -> tuple[str, ...]:
 def insertion(table: str, row: Row, otherwise: str = "") -> tuple[str, list[Any]]:
     """The statement that adds a row, whose names are columns of the schema, and its parameters."""
     return _insertion(table, tuple(row), otherwise), list(row.values())
+
+
+def full_insertion(table: str) -> str:
+    """The statement that adds a row with a value for each column."""
+    return _insertion(table, columns(table), "")
 
 
 @functools.cache
