@@ -35,7 +35,8 @@ def examine(path: Path) -> Iterator[Item]:
         found = os.stat(path)
         with path.open("rb") as file:
             header = file.read(HEADER)
-        yield from _sidecars(path, header)
+        wal_mode = header[18:19] == b"\2"
+        yield from _sidecars(path, wal_mode)
         problem = _no_store(path, header)
         if problem is not None:
             yield problem
@@ -43,7 +44,7 @@ def examine(path: Path) -> Iterator[Item]:
         yield Item(
             "store", OK,
             f"{path}: {found.st_size / 2**20:.1f} MiB, schema {VERSION}, "
-            + ("WAL mode" if header[18] == 2 else "rollback journal"),
+            + ("WAL mode" if wal_mode else "rollback journal"),
         )  # fmt: skip
     except OSError as error:
         yield Item("store", PROBLEM, f"{path} cannot be read: {error.strerror}", "check the permissions and the disk")
@@ -112,9 +113,8 @@ def _no_store(path: Path, header: bytes) -> Item | None:
     return None
 
 
-def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
+def _sidecars(path: Path, wal_mode: bool) -> Iterator[Item]:
     """Files that stand beside a store."""
-    wal_mode = header[18:20] == b"\x02\x02"
     journal, wal = place.beside(path, "-journal"), place.beside(path, "-wal")
     wal_there = place.size(wal) > 0
     if wal_mode and wal_there:
