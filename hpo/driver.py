@@ -20,6 +20,7 @@ from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.trial import Job, Outcome, Proposal
 
+WAIT_OR_RENAME: Final = "wait for it to end, or use another name"
 _NAMED_SECONDS: Final = 2.0  # from the lock to the name of its owner in the store
 
 
@@ -46,7 +47,7 @@ class Driver:
         row: the study.
         trials: budget in full trainings from now on; None: unlimited (asked and told by hand).
         restarts: whether each evaluation of the objective starts anew, and so is charged all its epochs.
-        device: noted in the store, as is:
+        device: noted in the store.
         execution: how trials will be run.
         surroundings: what `environment(device)` says, where many drivers begin at once; None: it is asked.
 
@@ -298,8 +299,13 @@ def _runs(owner: StudyRow) -> bool:
     return True
 
 
-def locked(store: Store, row: StudyRow) -> DriverLock:
+def locked(store: Store, row: StudyRow, advice: str = WAIT_OR_RENAME) -> DriverLock:
     """The lock of the study, held by this process from now on.
+
+    Args:
+        store: that it is in.
+        row: the study.
+        advice: what to do if another process drives it.
 
     Raises:
         LockedError: another process drives the study.
@@ -312,7 +318,6 @@ def locked(store: Store, row: StudyRow) -> DriverLock:
             time.sleep(_NAMED_SECONDS / 100)
             continue
         mine = (owner.owner_host, owner.owner_pid) == (socket.gethostname(), os.getpid())
-        advice = "wait for it to end, or use another name"
         raise LockedError(
             f"study {row.name!r} is being driven by process {owner.owner_pid} on host {owner.owner_host}: "
             + ("that is this process; call close() on the study that asks and tells" if mine else advice)

@@ -132,10 +132,13 @@ def too_many_failures(study: StoredStudy, limit: FailureLimit, comparison: str |
     failed = sum(map(len, reasons.values()))
     reason, numbers = max(reasons.items(), key=lambda item: len(item[1]))
     first = study.trial(numbers[0])
-    options = ["--max-failures", str(2 * failed)]
-    words = ("resume", study.name) if comparison is None else ("compare", None)
-    options += [] if comparison is None else ["--name", comparison]
-    goes_on = command(*words, study.path, default_path(), options=options)
+    greater = ("--max-failures", str(2 * failed))
+    if comparison is None:
+        goes_on = command("resume", study.name, study.path, default_path(), options=greater)
+    else:
+        from hpo.comparison.plan import going_on  # above this module
+
+        goes_on = going_on(comparison, study.path, *greater)
     most = "all" if len(numbers) == failed else f"{len(numbers)} of them"
     return TooManyFailuresError(
         f"study {study.name!r} was ended: {failed} of its {ended} trials that ended have failed, max_failures is "

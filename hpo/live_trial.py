@@ -123,7 +123,7 @@ class LiveTrial:
         """
         if self._files is None:
             raise UsageError(f"trial {self.number} has no directory: its run was given no folder for files")
-        found = self._files / f"study-{self._job.study}" / f"trial-{self.number}"
+        found = study_folder(self._files, self._job.study) / f"trial-{self.number}"
         found.mkdir(parents=True, exist_ok=True)
         return found
 
@@ -176,6 +176,11 @@ class LiveTrial:
             return True
         self.interrupted = self._cancelled()
         return self.interrupted
+
+
+def study_folder(files: Path, study: int) -> Path:
+    """Where the trials of a study keep files, in the folder that the store has for all of them."""
+    return files / f"study-{study}"
 
 
 def _finite(value: Any, depth: int = MAX_DEPTH) -> Any:

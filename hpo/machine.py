@@ -9,7 +9,7 @@ from typing import Final
 from hpo.errors import LoadError
 from hpo.examination import NOTE, OK, PROBLEM, Item
 from hpo.registry import entries, load
-from hpo.store.scratch import SQLITE_VERSION
+from hpo.store.database import SQLITE_VERSION
 
 SHOWN: Final = ("torch", "numpy", "optuna", "scikit-learn", "scipy", "pandas", "plotly", "distributed")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from hpo.text import duration, number, printable, value_text
+from hpo.text import duration, number, printable, states_text, value_text
 from hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def trial_html(trial: Trial) -> str:
 
 def study_html(study: StoredStudy) -> str:
     """The study's head, its best trial, and its latest trials."""
-    counts = ", ".join(f"{n} {state}" for state, n in sorted(study.counts().items())) or "no trials yet"
+    counts = states_text(study.counts())
     head = f"<p><b>{_text(study.name)}</b>: {_text(study.spec.searcher)}, {_text(counts)}</p>"
     total = sum(study.counts().values())
     latest = study.page(max(0, total - ROWS), ROWS)

@@ -13,7 +13,7 @@ from hpo.numbers import Numbers
 from hpo.objective import Objective
 from hpo.store import default_path
 from hpo.store.told import told_from
-from hpo.text import command, headline, number, params_text, printable
+from hpo.text import command, counted, headline, number, params_text, printable
 from hpo.trial import Outcome, Progress, State
 
 REFRESH_SECONDS = 0.2
@@ -179,8 +179,7 @@ class Display:
         best = "none yet" if self._best is None else number(self._sign * self._best[1])
         parts = [self._done(driver)]
         if driver.spec.epochs is not None:
-            trials = len(self._with_result)
-            parts.append(f"{trials} trial{'s' * (trials != 1)}")
+            parts.append(counted(len(self._with_result), "trial"))
         trained = (self._spent(driver) - self._before) / driver.spec.trial_epochs  # full trainings
         rate = trained / seconds if seconds > 0 else 0.0
         parts += [f"best {best}", f"{rate:.3g} trials/s", f"{self._failed} failed"]

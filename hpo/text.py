@@ -20,6 +20,16 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 trial`, `2,000 trials`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def states_text(counts: Mapping[str, int]) -> str:
+    """How many trials are in each state, as in `12 done, 1 failed`."""
+    return ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "no trials"
+
+
 def printable(text: object) -> str:
     """`text` with control characters written out, so that a name can neither move the cursor nor colour the screen."""
     return "".join(repr(c)[1:-1] if c not in "\n\t" and unicodedata.category(c) in _UNSEEN else c for c in str(text))

@@ -20,7 +20,7 @@ from hpo.files import sync_folder
 from hpo.signals import Stop
 from hpo.store import codec
 from hpo.store.store import trial_seed
-from hpo.text import duration
+from hpo.text import counted, duration
 from hpo.trial import Outcome, State
 
 WAIT_SECONDS: Final = 60.0  # that a run waits for room
@@ -30,14 +30,14 @@ _LOOK_SECONDS = 0.05  # between two looks at whether the user wants to stop
 T = TypeVar("T")
 
 
-class Told(Protocol):
+class User(Protocol):
     """Whoever shows the run."""
 
     def note(self, line: str) -> None:
         """Something that the user should know."""
 
 
-def insist(write: Callable[[], T], stop: Stop, user: Told, seconds: float | None = None) -> T:
+def insist(write: Callable[[], T], stop: Stop, user: User, seconds: float | None = None) -> T:
     """What `write()` gives, tried again while the disk is full or fails.
 
     Args:
@@ -75,7 +75,7 @@ def save(
     write: Callable[[], None],
     results: Mapping[Driver, Sequence[Outcome]],
     stop: Stop,
-    user: Told,
+    user: User,
 ) -> None:
     """Store results by `write`; those that cannot be stored are spilled.
 
@@ -116,7 +116,7 @@ def _sleep(seconds: float, stop: Stop) -> None:
 def _spilled(results: Mapping[Driver, Sequence[Outcome]]) -> str:
     """Write results into a new file; says where they are, or that they are lost."""
     count = sum(len(outcomes) for outcomes in results.values())
-    what = f"{count} result{'s' * (count != 1)} not saved"
+    what = f"{counted(count, 'result')} not saved"
     again = "those trials run again, with the same seeds"
     try:
         return f"{what}, at {spill(results)}: {again}"
@@ -125,7 +125,7 @@ def _spilled(results: Mapping[Driver, Sequence[Outcome]]) -> str:
 
 
 def spill(results: Mapping[Driver, Sequence[Outcome]]) -> Path:
-    """Write results as JSON lines, one a trial as `hpo export` does, into a new file that only this user may read.
+    """Write results as JSON lines, one a trial, into a new file that only this user may read.
 
     It lies in the folder for temporary files, which TMPDIR names, and is on the disk when this returns.
 

@@ -7,8 +7,6 @@ import contextlib
 import os
 import resource
 import signal
-import traceback
-import warnings
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -92,23 +90,6 @@ def _kib(name):
         if line.startswith(f"{name}:"):
             return int(line.split()[1])
     raise AssertionError(f"{_STATUS} has no {name}")
-
-
-def forked(work):
-    """How a forked process ends that does this work: 0, or minus the signal that killed it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which these processes do not need
-        pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 NUMBERS = (

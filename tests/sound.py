@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from hpo.store.invariants import Violation, unreadable, violations
-from hpo.store.scratch import Untouched
+from hpo.store.untouched import Untouched
 
 
 def wrong(path: Path, study: int) -> list[Violation]:

@@ -128,11 +128,11 @@ def test_callbacks_hear_of_the_trials_that_ended_it(run):
 
 
 def test_a_comparison_ends_by_the_failures_of_one_run_and_goes_on(tmp_path):
-    how = {"seeds": 1, "trials": 6, "direction": "minimize", "name": "both", "store": tmp_path / "hpo.db"}
-    with pytest.raises(TooManyFailuresError, match=r"^study 'both/.* --max-failures 12 --name both`$"):
+    how = {"seeds": 1, "trials": 6, "direction": "minimize", "name": "-both", "store": tmp_path / "hpo.db"}
+    with pytest.raises(TooManyFailuresError, match=r"^study '-both/.* --max-failures 12 --name=-both`$"):
         compare(half, SPACE, ["random", "tpe"], progress=False, max_failures=5, **how)
     with pytest.raises(TooManyFailuresError):  # nothing begins
-        compare(name="both", store=how["store"], progress=False, max_failures=5)
+        compare(name="-both", store=how["store"], progress=False, max_failures=5)
     assert compare(half, SPACE, ["random", "tpe"], progress=False, **how).results.searchers
 
 

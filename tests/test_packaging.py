@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import hpo.store
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -79,3 +81,8 @@ def test_version_is_the_same_everywhere() -> None:
 
     assert hpo.__version__ == PROJECT["version"]
     assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_every_module_of_the_store_has_its_place_in_the_overview() -> None:
+    modules = {path.stem for path in (ROOT / "hpo" / "store").glob("*.py")} - {"__init__"}
+    assert modules <= set(re.findall(r"\w+", hpo.store.__doc__ or ""))

@@ -22,13 +22,12 @@ def command(out: str, force: bool, store: str | None, as_json: bool) -> None:
     from hpo.errors import UsageError
     from hpo.files import new_file
     from hpo.store import Store
-    from hpo.store.scratch import back_up
 
     opened = Store(store)
     if os.path.exists(out) and os.path.samefile(out, opened.path):
         raise UsageError(f"{out!r} is the store itself: name another file")
     with new_file(out, overwrite=force) as file:
-        back_up(opened.db, Path(file.name))
+        opened.db.back_up(Path(file.name))
     size, studies = os.path.getsize(out), len(Store(out).studies())
     if as_json:
         render.emit_json({"store": str(opened.path), "backup": out, "bytes": size, "studies": studies})

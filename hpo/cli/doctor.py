@@ -58,14 +58,15 @@ def _examine(path: Path, given: bool, as_json: bool) -> int:
     from hpo.examination import NOTE, PROBLEM, Item
     from hpo.machine import examine_machine
     from hpo.store.examine import examine
+    from hpo.text import counted
 
     there = os.path.lexists(path)
-    if not there and given:
-        missing = [Item("store", PROBLEM, f"no store at {path}", "`hpo run` makes one, --store names another")]
-    else:
-        missing = [Item("store", NOTE, f"no store at {path} yet", "`hpo run` makes one, --store names another")]
     machine = list(examine_machine())
-    stored = list(examine(path)) if there else missing
+    if there:
+        stored = list(examine(path))
+    else:
+        level, found = (PROBLEM, f"no store at {path}") if given else (NOTE, f"no store at {path} yet")
+        stored = [Item("store", level, found, "`hpo run` makes one, --store names another")]
     if as_json:
         items = {"machine": [item.to_json() for item in machine], "store": [item.to_json() for item in stored]}
         render.emit_json({"problems": _problems(machine + stored), **items})
@@ -75,7 +76,7 @@ def _examine(path: Path, given: bool, as_json: bool) -> int:
         _print(f"store {path}", stored)
         render.line()
         count = _problems(machine + stored)
-        render.line(f"{count} problem{'s' * (count != 1)}" if count else "no problem")
+        render.line(counted(count, "problem") if count else "no problem")
     if _problems(stored):
         return DataError.exit_code if there else NotFoundError.exit_code
     return LoadError.exit_code if _problems(machine) else 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo.cli import render
+from hpo.text import counted, states_text
 
 if TYPE_CHECKING:
     from hpo.diagnosis import Check
@@ -25,8 +26,7 @@ def show(study: Study, as_json: bool) -> None:
     if as_json:
         render.emit_json(data_of(study, checks, counts))
         return
-    listed = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "no trials"
-    render.facts({"study": study.name, "searcher": study.spec.searcher, "trials": listed})
+    render.facts({"study": study.name, "searcher": study.spec.searcher, "trials": states_text(counts)})
     for finding in (finding for check in checks for finding in check.findings):
         render.line()
         render.paragraph(finding.text)
@@ -44,7 +44,7 @@ def summary(checks: Sequence[Check]) -> str:
     unknown = sum(check.verdict == "unknown" for check in checks)
     beside = sum(check.verdict == "beside" for check in checks)
     notes = [f"{unknown} could not be judged"] * (unknown > 0) + [f"{beside} do not apply to this study"] * (beside > 0)
-    what = "Nothing found" if not found else f"{found} finding{'s' * (found > 1)}"
+    what = counted(found, "finding") if found else "Nothing found"
     return f"{what} among {len(checks)} checks{'; ' * bool(notes)}{', '.join(notes)}."
 
 

@@ -61,8 +61,11 @@ def _pages(study: Any) -> Iterator[Any]:
 
 
 def _write_jsonl(study: Any, out: TextIO) -> None:
-    for found in study.copied().objects():
-        out.write(render.json_text(found) + "\n")
+    from hpo.store.damage import blaming
+
+    with blaming(study.path):
+        for found in study.copied().objects():
+            out.write(render.json_text(found) + "\n")
 
 
 def _write_csv(study: Any, out: TextIO) -> None:

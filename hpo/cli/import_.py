@@ -30,7 +30,7 @@ def command(file: str, name: str | None, store: str | None, as_json: bool) -> No
     that trials kept beside the store are not part of it.
     """
     from hpo.store import Store
-    from hpo.store.transfer import NAME, insert, read_study
+    from hpo.store.transfer import NAME, read_study
 
     if name is not None and not NAME[0](name):
         raise UsageError(f"--name {name!r}: expected {NAME[1]}")
@@ -40,7 +40,7 @@ def command(file: str, name: str | None, store: str | None, as_json: bool) -> No
         with _opened(file) as binary:
             copy = read_study(_lines(binary), repr(file)[1:-1])
     opened = Store(store, "create")
-    row = insert(opened, copy, name)
+    row = copy.insert(opened, name)
     _tell(row, opened.counts(row.id), opened.path, as_json)
 
 
@@ -68,9 +68,10 @@ def _lines(binary: BinaryIO) -> Iterator[str]:
 def _tell(row: StudyRow, states: dict[str, int], path: Path, as_json: bool) -> None:
     from hpo.store import default_path
     from hpo.text import command as shell
+    from hpo.text import states_text
 
     if as_json:
         render.emit_json({"study": row.name, "store": str(path), "states": states})
         return
-    counts = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no trials"
+    counts = states_text(states)
     render.line(f"study {row.name} is in {path}: {counts}; {shell('resume', row.name, path, default_path())} goes on")

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli import options, render
+from hpo.text import states_text
 
 if TYPE_CHECKING:
+    from hpo.store import Store
     from hpo.store.comparisons import ComparisonRow, Comparisons
+    from hpo.store.reader import StudyRow
 
 
 @click.command("ls")
@@ -36,43 +39,37 @@ def command(limit: int, everything: bool, store: str | None, as_json: bool) -> N
     with blaming(opened.path):
         rows = [row for row in opened.studies() if row.id not in hidden]
         made = comparisons.all()
+        data = [_study(row, opened) for row in rows[-limit:]]
         compared = [_comparison(row, comparisons) for row in made[-limit:]]
-        data: list[dict[str, Any]] = []
-        for row in rows[-limit:]:
-            best = opened.best(row.id, row.spec["direction"])
-            data.append(
-                {
-                    "name": row.name,
-                    "searcher": row.spec["searcher"],
-                    "states": opened.counts(row.id),
-                    "best": best.value if best else None,
-                    "created": _time(row.created_ms),
-                }
-            )
     if as_json:
         render.emit_json(data + compared)
         return
     if not data and not compared:
         render.line(f"no study yet in {opened.path}: `hpo run` makes one")
         return
-    table = [
-        [
-            d["name"],
-            d["searcher"],
-            ", ".join(f"{n} {s}" for s, n in sorted(d["states"].items())),
-            d["best"],
-            d["created"],
-        ]
-        for d in data
-    ]
-    if table:
-        render.table(["study", "searcher", "trials", "best", "created"], table)
+    if data:
+        head = ["study", "searcher", "trials", "best", "created"]
+        render.table(
+            head, [[d["name"], d["searcher"], states_text(d["states"]), d["best"], d["created"]] for d in data]
+        )
     if compared:
         head = ["comparison", "tasks", "searchers", "seeds", "runs", "created"]
         render.table(head, [[c["comparison"], *(", ".join(c[k]) for k in head[1:3]), *_rest(c)] for c in compared])
     cut = [f"{len(of)} {what}" for of, what in ((rows, "studies"), (made, "comparisons")) if len(of) > limit]
     if cut:
         render.line(f"the latest {limit} of {' and of '.join(cut)}; --limit shows more")
+
+
+def _study(row: StudyRow, store: Store) -> dict[str, Any]:
+    """A study as one JSON object."""
+    best = store.best(row.id, row.spec["direction"])
+    return {
+        "name": row.name,
+        "searcher": row.spec["searcher"],
+        "states": store.counts(row.id),
+        "best": best.value if best else None,
+        "created": _time(row.created_ms),
+    }
 
 
 def _comparison(row: ComparisonRow, comparisons: Comparisons) -> dict[str, Any]:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.cli import options, render
-from hpo.errors import ConflictError, LockedError, UsageError
+from hpo.errors import ConflictError, UsageError
+from hpo.text import counted, states_text
 
 if TYPE_CHECKING:
     from hpo.store import Store
     from hpo.store.comparisons import ComparisonRow
     from hpo.store.reader import StudyRow
+
+_WAIT = "wait for it to end"
 
 
 @click.command("rm")
@@ -70,11 +73,12 @@ def _named(store: Store, names: Sequence[str]) -> tuple[list[StudyRow], list[Com
 
 def _loss(store: Store, row: StudyRow) -> str:
     """A study as what is lost with it."""
+    from hpo.live_trial import study_folder
+
     counts = store.counts(row.id)
-    trials = sum(counts.values())
-    states = f" ({', '.join(f'{n} {state}' for state, n in sorted(counts.items()))})" if counts else ""
-    files = " and its files" if (store.files / f"study-{row.id}").is_dir() else ""
-    return f"study {row.name}: {trials} trial{'s' * (trials != 1)}{states}{files}"
+    states = f" ({states_text(counts)})" if counts else ""
+    files = " and its files" if study_folder(store.files, row.id).is_dir() else ""
+    return f"study {row.name}: {counted(sum(counts.values()), 'trial')}{states}{files}"
 
 
 def _comparison_loss(store: Store, row: ComparisonRow) -> str:
@@ -101,21 +105,15 @@ def _ask(losses: Sequence[str]) -> None:
 
 def _remove(store: Store, studies: Sequence[StudyRow], compared: Sequence[ComparisonRow]) -> int:
     """Remove them under their locks; how many trials there were."""
+    from hpo.comparison.record import held
     from hpo.driver import locked
-    from hpo.store.comparisons import Comparisons
     from hpo.store.remove import files_of, remove
 
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as cleanup:
         for comparison in compared:
-            lock = Comparisons(store).lock(comparison.id)
-            if not lock.acquire():
-                raise LockedError(
-                    f"comparison {comparison.name!r} is being run by process {comparison.owner_pid} on host "
-                    f"{comparison.owner_host}: wait for it to end"
-                )
-            held.callback(lock.release)
+            cleanup.enter_context(held(store, comparison, _WAIT))
         for row in studies:
-            held.callback(locked(store, row).release)
+            cleanup.callback(locked(store, row, _WAIT).release)
         trials = sum(sum(store.counts(row.id).values()) for row in studies)
         with files_of(store, [row.id for row in studies]):
             remove(store, [row.id for row in studies], [row.id for row in compared])

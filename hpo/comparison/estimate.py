@@ -6,18 +6,13 @@ import math
 
 from hpo.comparison.plan import ComparisonPlan
 from hpo.comparison.statistics import MIN_SEEDS, MIN_TASKS, fewest, first_step
-from hpo.text import duration
+from hpo.text import counted, duration
 
 
 def rough(seconds: float) -> str:
     """A duration, rounded up to what an estimate is good for: seconds, then tens of seconds, then minutes."""
     step = 1 if seconds < 60 else 10 if seconds < 600 else 60
     return duration(max(1, math.ceil(seconds / step)) * step)
-
-
-def counted(count: int, what: str) -> str:
-    """`1 seed`, `20 seeds`."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def size(plan: ComparisonPlan) -> str:

@@ -243,7 +243,7 @@ def _differences(where: str, stored: Any, now: Any) -> Iterator[str]:
         yield f"{where}stored {canonical(stored)}, now {canonical(now)}"
 
 
-def going_on(name: str, path: Path) -> str:
-    """What to type for a comparison to go on."""
+def going_on(name: str, path: Path, *options: str) -> str:
+    """What to type for a comparison to go on, with more `options`."""
     named = [f"--name={name}"] if name.startswith("-") else ["--name", name]
-    return command("compare", None, path, default_path(), options=named)
+    return command("compare", None, path, default_path(), options=[*options, *named])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hpo.comparison.plan import REFERENCE_TRIALS, ComparisonPlan, TaskPlan
+from hpo.driver import WAIT_OR_RENAME
 from hpo.errors import LockedError
 from hpo.objective import Objective
 from hpo.store import Store
@@ -19,8 +20,13 @@ _MAX_BEGINNING: Final = 210  # characters of a longer name that are kept
 
 
 @contextlib.contextmanager
-def held(store: Store, row: ComparisonRow) -> Iterator[None]:
+def held(store: Store, row: ComparisonRow, advice: str = WAIT_OR_RENAME) -> Iterator[None]:
     """Inside the block no other process runs the comparison, nor makes it grow.
+
+    Args:
+        store: that it is in.
+        row: the comparison.
+        advice: what to do if another process runs it.
 
     Raises:
         LockedError: another process runs it.
@@ -30,8 +36,7 @@ def held(store: Store, row: ComparisonRow) -> Iterator[None]:
     if not lock.acquire():
         owner = comparisons.get(row.name)
         raise LockedError(
-            f"comparison {row.name!r} is being run by process {owner.owner_pid} on host {owner.owner_host}: "
-            "wait for it to end, or use another name"
+            f"comparison {row.name!r} is being run by process {owner.owner_pid} on host {owner.owner_host}: {advice}"
         )
     try:
         yield

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hpo.comparison.estimate import counted, no_claim, rough, size
+from hpo.comparison.estimate import no_claim, rough, size
 from hpo.comparison.plan import REFERENCE_TRIALS, ComparisonPlan, TaskPlan, going_on
 from hpo.comparison.progress import Board
 from hpo.comparison.reading import ended, incumbents, tested
@@ -27,6 +27,7 @@ from hpo.store import Store
 from hpo.store.comparisons import REFERENCE, ComparisonRow, Comparisons, RunRow
 from hpo.store.reader import Use
 from hpo.stored_study import StoredStudy
+from hpo.text import counted
 from hpo.trial import Job, State
 
 WAVE: Final = 200  # studies that are under way at once: each holds a file open, its lock

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from hpo.diagnosis.evidence import Evidence, count
+from hpo.diagnosis.evidence import Evidence
 from hpo.diagnosis.records import Check, Finding
+from hpo.text import counted
 
 KIND: Final = "budget"
 QUESTION: Final = "is the budget enough for the searcher?"
@@ -39,10 +40,9 @@ def check(evidence: Evidence) -> Check:
         "share": budget / needs.trials,
         "searcher": evidence.spec.searcher,
     }
-    trainings = f"full training{'s' * (needs.trials != 1)}"
     text = (
-        f"The budget is {count(budget, 'trial')}, {budget / needs.trials:.0%} of the {needs.trials:,} {trainings} that "
-        f"{evidence.searcher} needs: {needs.why or 'so it says'}."
+        f"The budget is {counted(budget, 'trial')}, {budget / needs.trials:.0%} of the "
+        f"{counted(needs.trials, 'full training')} that {evidence.searcher} needs: {needs.why or 'so it says'}."
     )
     return Check(KIND, QUESTION, (Finding(KIND, figures, text, _advice(evidence, budget, needs.trials)),))
 

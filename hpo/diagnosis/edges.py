@@ -29,10 +29,10 @@ from typing import Final
 import numpy as np
 
 from hpo.comparison.statistics import holm
-from hpo.diagnosis.evidence import Evidence, count
+from hpo.diagnosis.evidence import Evidence
 from hpo.diagnosis.records import SHARE, Check, Finding
 from hpo.domains import Float, Int
-from hpo.text import number, printable
+from hpo.text import counted, number, printable
 
 KIND: Final = "edges"
 QUESTION: Final = "do the best trials pile up at the end of a range?"
@@ -74,13 +74,13 @@ def check(evidence: Evidence) -> Check:
     if not ranges:
         return Check(KIND, QUESTION, beside="the space has no ranges")
     if (known := sum(ranked.epochs > 0 for ranked in evidence.ranked)) < FEWEST:
-        return Check(KIND, QUESTION, missing=f"{count(known, 'trial')} with a value, and it takes {FEWEST}")
+        return Check(KIND, QUESTION, missing=f"{counted(known, 'trial')} with a value, and it takes {FEWEST}")
     if len({(ranked.epochs, ranked.reward) for ranked in evidence.ranked}) == 1:
         return Check(KIND, QUESTION, missing="all values are the same")
     edges = [edge for name, domain in ranges.items() for edge in look(name, domain, evidence)]
     corrected = holm([edge.p for edge in edges])
     piled = [
-        _told(evidence, edge, p)
+        _told(edge, p)
         for edge, p in sorted(zip(edges, corrected, strict=True), key=lambda pair: pair[1])
         if p <= SHARE and edge.best_inside >= MOST * edge.best
     ]
@@ -138,7 +138,7 @@ def _better(ranks: np.ndarray, inside: np.ndarray) -> float:
     return float(mannwhitneyu(ranks[inside], ranks[~inside], alternative="greater", method="asymptotic").pvalue)
 
 
-def _told(evidence: Evidence, edge: Edge, p: float) -> Finding:
+def _told(edge: Edge, p: float) -> Finding:
     name, domain = printable(edge.name), edge.domain
     end = domain.high if edge.upper else domain.low
     figures = {

@@ -124,8 +124,3 @@ class Evidence:
         if state == State.FAILED or value is None or not math.isfinite(value):
             return -math.inf
         return value if self.spec.direction == "maximize" else -value
-
-
-def count(n: int, what: str) -> str:
-    """As "1 trial", "2,000 trials"."""
-    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -14,9 +14,9 @@ from collections import Counter
 from typing import Any, Final
 
 from hpo.comparison.health import LEVEL, Region, divergence
-from hpo.diagnosis.evidence import Evidence, count
+from hpo.diagnosis.evidence import Evidence
 from hpo.diagnosis.records import SHARE, Check, Finding
-from hpo.text import printable, value_text
+from hpo.text import counted, printable, value_text
 from hpo.trial import State
 
 KIND: Final = "failures"
@@ -38,7 +38,7 @@ def check(evidence: Evidence) -> Check:
     if total == len(trials):
         return Check(KIND, QUESTION, (_all_failed(evidence, total, reasons),))
     if total < FEWEST:
-        why = f"{count(total, 'trial')} failed, and fewer than {FEWEST} cannot cluster"
+        why = f"{counted(total, 'trial')} failed, and fewer than {FEWEST} cannot cluster"
         return Check(KIND, QUESTION, missing=why)
     return Check(KIND, QUESTION, tuple(_told(evidence, region, reasons) for region in divergence(trials, failed)))
 
@@ -83,7 +83,7 @@ def _first_inside(evidence: Evidence, region: Region) -> int:
 def _all_failed(evidence: Evidence, total: int, reasons: Counter[str]) -> Finding:
     reason, often = reasons.most_common(1)[0]
     first = next(ranked.trial.number for ranked in evidence.ranked)
-    text = f"All {count(total, 'trial')} that ended failed, {often} of them with: {reason}."
+    text = f"All {counted(total, 'trial')} that ended failed, {often} of them with: {reason}."
     advice = (
         f"It is the objective rather than a corner of the space: see {evidence.study.command('show', first)}, mend it, "
         "and begin a new study."

@@ -34,12 +34,12 @@ from typing import Any, Final
 import numpy as np
 
 from hpo.comparison.statistics import holm
-from hpo.diagnosis.evidence import Evidence, count
+from hpo.diagnosis.evidence import Evidence
 from hpo.diagnosis.records import SHARE, Check, Finding
 from hpo.domains import Domain
 from hpo.searcher import Needs
 from hpo.space import Space
-from hpo.text import printable
+from hpo.text import counted, printable
 from hpo.trial import Trial
 
 KIND: Final = "random"
@@ -66,16 +66,16 @@ def check(evidence: Evidence) -> Check:
     if not later:
         return _without_model(evidence, len(first), needs)
     if len(results) < needs.trials:
-        why = f"{count(len(results), 'trial')} ended, and {evidence.searcher} needs {needs.trials}: {needs.why}"
+        why = f"{counted(len(results), 'trial')} ended, and {evidence.searcher} needs {needs.trials}: {needs.why}"
         return Check(KIND, QUESTION, missing=why)
     if evidence.most is not None and evidence.tried * SPARE > evidence.most:
-        there_are = count(evidence.most, "configuration")
+        there_are = counted(evidence.most, "configuration")
         why = f"{evidence.tried:,} of only {there_are} have been tried: few are left to choose from"
         return Check(KIND, QUESTION, missing=why)
     a = superiority([reward for _, reward in first], [reward for _, reward in later])
     p = chance_if_well(a, len(first), len(later))
     if p > SHARE and chance_if_well(0.5, len(first), len(later)) > SHARE:
-        why = f"{len(first)} random and {count(len(later), 'later trial')} are too few to tell learning from luck"
+        why = f"{len(first)} random and {counted(len(later), 'later trial')} are too few to tell learning from luck"
         return Check(KIND, QUESTION, missing=why)
     if p > SHARE:
         return Check(KIND, QUESTION)
@@ -199,11 +199,11 @@ def _without_model(evidence: Evidence, first: int, needs: Needs) -> Check:
     batch = evidence.spec.batch
     ended = evidence.trials_left == 0 and not evidence.is_under_way
     if not ended or batch <= (needs.startup or 0) or first < needs.trials:
-        why = f"{count(first, 'trial')} ended, all proposed before there were {needs.startup} results to learn from"
+        why = f"{counted(first, 'trial')} ended, all proposed before there were {needs.startup} results to learn from"
         return Check(KIND, QUESTION, missing=why)
     text = (
-        f"All {count(first, 'trial')} were proposed before {evidence.searcher} had the {needs.startup} results that it "
-        f"begins with: a round has {batch:,}."
+        f"All {counted(first, 'trial')} were proposed before {evidence.searcher} had the {needs.startup} results that "
+        f"it begins with: a round has {batch:,}."
     )
     less = max(1, min(8, first // 8))
     advice = f"Begin a new study with smaller rounds (`--batch {less}`), or leave `batch` to the searcher."

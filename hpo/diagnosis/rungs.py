@@ -27,8 +27,9 @@ import numpy as np
 
 from hpo import seeding
 from hpo.comparison.statistics import holm
-from hpo.diagnosis.evidence import Evidence, count
+from hpo.diagnosis.evidence import Evidence
 from hpo.diagnosis.records import SHARE, Check, Finding
+from hpo.text import counted
 
 KIND: Final = "rungs"
 QUESTION: Final = "do ranks at a rung foretell those at the next?"
@@ -73,7 +74,7 @@ def check(evidence: Evidence) -> Check:
     ]
     if not told and not any(chance(0.0, drawn) <= SHARE / len(known) for _, _, drawn in known):
         most = max((len(step.here) for step, _ in found), default=0)
-        why = f"{count(most, 'trial')} went on from a rung at most, too few to compare ranks"
+        why = f"{counted(most, 'trial')} went on from a rung at most, too few to compare ranks"
         return Check(KIND, QUESTION, missing=why)
     return Check(KIND, QUESTION, tuple(told))
 

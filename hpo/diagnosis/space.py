@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from hpo.diagnosis.evidence import Evidence, count
+from hpo.diagnosis.evidence import Evidence
 from hpo.diagnosis.records import Check, Finding
 from hpo.domains import Float, Int
-from hpo.text import printable
+from hpo.text import counted, printable
 
 KIND: Final = "space"
 QUESTION: Final = "is there anything left to try?"
@@ -25,11 +25,11 @@ def check(evidence: Evidence) -> Check:
         return Check(KIND, QUESTION, beside="the space is a continuum, or too large to be used up")
     if len(evidence.trials) < most or evidence.tried < most or left == 0:
         return Check(KIND, QUESTION)
-    rest = "and it goes on by hand" if left is None else f"and {count(left, 'trial')} of the budget are left"
+    rest = "and it goes on by hand" if left is None else f"and {counted(left, 'trial')} of the budget are left"
     whole = evidence.spec.space.size == most
     where = "of the space" if whole else f"that {evidence.searcher} makes of the space"
     figures = {"configurations": most, "tried": evidence.tried, "budget_left": left}
-    text = f"All {count(most, 'configuration')} {where} have been tried, {rest}."
+    text = f"All {counted(most, 'configuration')} {where} have been tried, {rest}."
     return Check(KIND, QUESTION, (Finding(KIND, figures, text, _advice(evidence, whole)),))
 
 

@@ -39,24 +39,27 @@ def dump(data: Any) -> str:
     return json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
-def load(text: str) -> Any:
-    """The inverse of `dump`.
+def load(text: str) -> dict[str, Any]:
+    """The inverse of `dump` for what every column of JSON holds, an object.
 
     Raises:
-        AlteredError: the text is no JSON.
+        AlteredError: the text is none.
     """
     try:
-        return _DECODER.decode(text)
+        found = _DECODER.decode(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise AlteredError(str(error)) from error
-
-
-def load_object(text: str) -> dict[str, Any]:
-    """`load` of what must be a JSON object."""
-    found = load(text)
     if not isinstance(found, dict):
         raise AlteredError(f"{brief(found)} where an object is expected")
     return found
+
+
+def readable(*columns: Any) -> bool:
+    """Whether columns of JSON can be read, of rows that nobody has checked."""
+    try:
+        return all(isinstance(text, str) and load(text) is not None for text in columns)
+    except AlteredError:
+        return False
 
 
 def _floats(values: Any) -> list[float]:
@@ -74,7 +77,7 @@ def dump_params(params: Mapping[str, Any]) -> str:
 
 def load_params(text: str) -> dict[str, Any]:
     """The inverse of `dump_params`."""
-    return {name: untag(value) for name, value in load_object(text).items()}
+    return {name: untag(value) for name, value in load(text).items()}
 
 
 def json_float(value: float | None) -> float | str | None:
@@ -91,7 +94,7 @@ def dump_floats(values: Mapping[str, float]) -> str:
 
 def load_floats(text: str) -> dict[str, float]:
     """The inverse of `dump_floats`."""
-    found = load_object(text)
+    found = load(text)
     return dict(zip(found, _floats(found.values()), strict=True))
 
 
@@ -102,7 +105,7 @@ def dump_curve(curve: Mapping[str, list[float]]) -> str:
 
 def load_curve(text: str) -> dict[str, list[float]]:
     """The inverse of `dump_curve`."""
-    return {name: _floats(values) for name, values in load_object(text).items()}
+    return {name: _floats(values) for name, values in load(text).items()}
 
 
 def cut(text: str | None) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hpo.errors import LockedError, NotFoundError, did_you_mean
-from hpo.store import codec
+from hpo.store import codec, place
 from hpo.store.damage import blaming_the_store
 from hpo.store.lock import DriverLock
 from hpo.store.reader import Reader
@@ -190,10 +190,9 @@ class Comparisons:
 
     def lock(self, comparison: int) -> DriverLock:
         """The lock that the comparison's one process holds."""
-        file = self._db.file
-        return DriverLock(file.with_name(f"{file.name}-comparison-{comparison}.lock"))
+        return DriverLock(place.lock_file(self._db.file, "comparison", comparison))
 
 
 def _row(row: Mapping[str, Any]) -> ComparisonRow:
     known = {field.name: row[field.name] for field in fields(ComparisonRow)}  # a newer store may have more columns
-    return ComparisonRow(**(known | {"spec": codec.load_object(row["spec"]), "plan": codec.load_object(row["plan"])}))
+    return ComparisonRow(**(known | {"spec": codec.load(row["spec"]), "plan": codec.load(row["plan"])}))

@@ -1,22 +1,53 @@
-"""What a store holds that hpo did not write: a flipped bit can leave a sound file with other values in it."""
+"""Damaged stores: the one error that says so, and what to do.
+
+A flipped bit can leave a sound file with other values in it: what is read and cannot be understood is damage, too.
+"""
 
 import contextlib
 import functools
 import inspect
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.errors import DataError, HpoError
 
-SALVAGE = "`hpo doctor --store {} --salvage OUT` saves what can be read"
-
 _STRANGE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError)
 C = TypeVar("C", bound=type[Any])
 
 
+class DamagedError(DataError):
+    """A file that SQLite finds damaged; `damaged` makes it.
+
+    Attributes:
+        what: in SQLite's words.
+    """
+
+    what = ""
+
+
 class AlteredError(DataError):
     """A stored value that hpo did not write: another program altered the store, or it is damaged."""
+
+
+def damaged(path: Path, what: object) -> DamagedError:
+    """The error about a store of which SQLite said `what`."""
+    said = "; ".join(said_lines(str(what))) or "no answer"
+    error = DamagedError(f"store {path} is damaged ({said}): it is left as it is; {way_out(path)}")
+    error.what = said
+    return error
+
+
+def said_lines(answer: str) -> list[str]:
+    """What an integrity check found, a line each, without the headings."""
+    return [line for line in answer.splitlines() if line and not line.startswith("***")]
+
+
+def way_out(path: Path) -> str:
+    """What to do about a store that is damaged, or was altered."""
+    salvage = f"hpo doctor --store {shlex.quote(str(path))} --salvage OUT"
+    return f"`{salvage}` saves what can be read, or go on with a backup"
 
 
 @contextlib.contextmanager
@@ -25,17 +56,17 @@ def blaming(path: Path) -> Iterator[None]:
     try:
         yield
     except AlteredError as error:
-        raise _refusal(path, error) from error
+        raise _altered(path, error) from error
     except HpoError:  # some are ValueErrors, too
         raise
     except _STRANGE as error:
-        raise _refusal(path, f"{type(error).__name__}: {error}") from error
+        raise _altered(path, f"{type(error).__name__}: {error}") from error
 
 
-def _refusal(path: Path, why: object) -> DataError:
+def _altered(path: Path, why: object) -> DataError:
     return DataError(
         f"store {path} holds a value that hpo did not write ({why}): it was altered or is damaged, and is left as it "
-        f"is; {SALVAGE.format(path)}, or go on with a backup"
+        f"is; {way_out(path)}"
     )
 
 

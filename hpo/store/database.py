@@ -1,4 +1,7 @@
-"""One SQLite file: opening, checking, transactions, errors. Only this module and `scratch` import sqlite3."""
+"""One SQLite file: opening, checking, transactions, errors.
+
+Only this module, `scratch` and `untouched` import sqlite3.
+"""
 
 import contextlib
 import errno
@@ -13,7 +16,6 @@ from typing import Any, Literal
 
 from hpo.errors import (
     CannotCreateError,
-    DataError,
     DiskError,
     HpoError,
     LockedError,
@@ -23,11 +25,12 @@ from hpo.errors import (
 )
 from hpo.files import give_name
 from hpo.store import place, version
-from hpo.store.damage import SALVAGE
-from hpo.store.refusal import refusal, told
+from hpo.store.damage import damaged
+from hpo.store.refusal import in_words, refusal
 from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
 Row = dict[str, Any]
+SQLITE_VERSION = sqlite3.sqlite_version_info
 BUSY_SECONDS = 60.0
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
 _DAMAGE = ("Could not decode", "unsupported file format")  # damage that SQLite has no code for
@@ -157,8 +160,29 @@ class Database:
         problems = [row["quick_check"] for row in self.query("PRAGMA quick_check(1)")]
         _check_pages_were_read(problems, self.path)
         if problems != ["ok"]:
-            what = problems[0].splitlines()[-1] if problems else "no answer"
-            raise DataError(_damaged(self.path, what))
+            raise damaged(self.path, "".join(problems[:1]))
+
+    def back_up(self, path: Path) -> None:
+        """Copy the store as it is in this moment into an empty file, by SQLite's backup, and check the copy.
+
+        All pages are copied in one go: writers wait so long, and never make it begin again.
+
+        Raises:
+            DataError: what was copied is damaged: the store is.
+            StorageError: it could not be written.
+        """
+        try:
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
+                copy.execute("PRAGMA journal_mode = OFF")
+                copy.execute("PRAGMA synchronous = OFF")  # whoever gave the file syncs it
+                with self.snapshot() as connection:
+                    connection.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")  # also where another program had put it into WAL mode
+                found = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
+        except sqlite3.Error as error:
+            raise StorageError(f"the copy of store {self.path} cannot be written: {error}") from error
+        if found != ["ok"]:
+            raise damaged(self.path, found[0])
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -259,7 +283,7 @@ class Database:
         except sqlite3.Error as error:
             raise _translate(error, self.path, self.file) from error
         except UnicodeDecodeError as error:  # a name or text in the file, or SQLite's own message, which quotes it
-            raise DataError(_damaged(self.path, error)) from error
+            raise damaged(self.path, error) from error
 
 
 def _open(path: Path, mode: str, *, immutable: bool = False) -> _Connection:
@@ -305,17 +329,13 @@ def _create(path: Path) -> None:
             give_name(temporary, path)
     except sqlite3.Error as error:
         refused = refusal(temporary)
-        why = f"{error}: check the folder's permissions" if refused is None else told(refused)
+        why = f"{error}: check the folder's permissions" if refused is None else in_words(refused)
         raise CannotCreateError(f"cannot create store {path}: {why}") from error
     except OSError as error:
-        raise CannotCreateError(f"cannot create store {path}: {told(error)}") from error
+        raise CannotCreateError(f"cannot create store {path}: {in_words(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _damaged(path: Path, what: object) -> str:
-    return f"store {path} is damaged ({what}): it is left as it is; {SALVAGE.format(path)}, or go on with a backup"
 
 
 def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
@@ -323,20 +343,20 @@ def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
     extended = getattr(error, "sqlite_errorcode", None) or 0
     code = extended & 0xFF
     if str(error).startswith("Could not decode to UTF-8"):  # the module's own: it goes on to quote all of the text
-        return DataError(_damaged(path, "a text is not UTF-8"))
+        return damaged(path, "a text is not UTF-8")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LockedError(f"store {path} was locked by another process for {BUSY_SECONDS:.0f} s: try again")
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:
         return StorageError(f"store {path} was replaced by another file while it was in use")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return DataError(_damaged(path, error))
+        return damaged(path, error)
     if code == sqlite3.SQLITE_FULL:
         return DiskError(f"store {path}: the disk is full ({os.strerror(errno.ENOSPC)}): make room")
     if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
         broken = any(said in str(error) for said in _DAMAGE)
-        return DataError(_damaged(path, error)) if broken else StorageError(f"store {path}: {error}")
+        return damaged(path, error) if broken else StorageError(f"store {path}: {error}")
     refused = refusal(file)
-    why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else told(refused)
+    why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else in_words(refused)
     if code == sqlite3.SQLITE_IOERR or (refused is not None and refused.errno in _PASSING):
         return DiskError(f"store {path} cannot be written: {why}: make room, or see to the disk")
     if refused is not None and refused.errno == errno.EROFS:
@@ -344,7 +364,7 @@ def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
             f"store {path} cannot be written: {why}: copy it to a disk that can be, or read it only"
         )
     if refused is None and code == sqlite3.SQLITE_READONLY:  # its header says that only a later SQLite may write it
-        return DataError(_damaged(path, error))
+        return damaged(path, error)
     verb = "opened" if code == sqlite3.SQLITE_CANTOPEN else "written"
     advice = "check the permissions of file and folder"
     return NoPermissionError(f"store {path} cannot be {verb} by this user: {why}: {advice}")

@@ -10,12 +10,17 @@ from typing import Final
 
 from hpo.errors import HpoError, LockedError, StorageError
 from hpo.examination import NOTE, OK, PROBLEM, Item
+from hpo.live_trial import study_folder
+from hpo.store import place
+from hpo.store.damage import DamagedError, said_lines, way_out
+from hpo.store.database import Row
 from hpo.store.filesystem import kind
 from hpo.store.invariants import unreadable, violations
-from hpo.store.owners import held
+from hpo.store.lock import is_held
 from hpo.store.pages import HEADER, MAGIC
 from hpo.store.schema import APPLICATION_ID, VERSION
-from hpo.store.scratch import Untouched, way_out
+from hpo.store.untouched import Untouched
+from hpo.text import states_text
 
 LITTLE: Final = 100 * 2**20  # bytes free, below which a long run may not end
 LARGE: Final = 2**30  # bytes of a store that takes so long to check that its drivers would wait
@@ -30,7 +35,8 @@ def examine(path: Path) -> Iterator[Item]:
         found = os.stat(path)
         with path.open("rb") as file:
             header = file.read(HEADER)
-        yield from _sidecars(path, header)
+        wal_mode = header[18:19] == b"\2"
+        yield from _sidecars(path, wal_mode)
         problem = _no_store(path, header)
         if problem is not None:
             yield problem
@@ -38,7 +44,7 @@ def examine(path: Path) -> Iterator[Item]:
         yield Item(
             "store", OK,
             f"{path}: {found.st_size / 2**20:.1f} MiB, schema {VERSION}, "
-            + ("WAL mode" if header[18] == 2 else "rollback journal"),
+            + ("WAL mode" if wal_mode else "rollback journal"),
         )  # fmt: skip
     except OSError as error:
         yield Item("store", PROBLEM, f"{path} cannot be read: {error.strerror}", "check the permissions and the disk")
@@ -65,8 +71,7 @@ def examine(path: Path) -> Iterator[Item]:
 
 
 def _what(error: Exception) -> str:
-    inner = re.search(r"is damaged \((.*)\): it is left", str(error))
-    return inner[1] if inner else str(error)
+    return error.what if isinstance(error, DamagedError) else str(error)
 
 
 def _place(path: Path) -> Iterator[Item]:
@@ -108,11 +113,10 @@ def _no_store(path: Path, header: bytes) -> Item | None:
     return None
 
 
-def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
+def _sidecars(path: Path, wal_mode: bool) -> Iterator[Item]:
     """Files that stand beside a store."""
-    wal_mode = header[18:20] == b"\x02\x02"
-    journal, wal = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
-    wal_there = wal.exists() and wal.stat().st_size > 0
+    journal, wal = place.beside(path, "-journal"), place.beside(path, "-wal")
+    wal_there = place.size(wal) > 0
     if wal_mode and wal_there:
         yield Item(
             "write-ahead log", NOTE,
@@ -142,11 +146,10 @@ def _sidecars(path: Path, header: bytes) -> Iterator[Item]:
             "leave it beside the store: whoever opens the store next undoes the transaction; without it the store is "
             "damaged",
         )  # fmt: skip
-    folder = Path(os.path.realpath(path)).parent
-    begun = re.compile(rf"\.({re.escape(path.name)}\.)?\d+\.\d+\.new(-journal)?")
-    left = sorted(file.name for file in folder.iterdir() if begun.fullmatch(file.name)) if folder.is_dir() else []
+    begun = re.compile(rf"\.({re.escape(place.real(path).name)}\.)?\d+\.\d+\.new(-journal)?")
+    left = sorted(file.name for file in place.real(path).parent.iterdir() if begun.fullmatch(file.name))
     if left:
-        found = f"{', '.join(left[:EXAMPLES])}{', ...' * (len(left) > EXAMPLES)}: begun by a process that was killed"
+        found = f"{_some(left)}: begun by a process that was killed"
         yield Item("unfinished files", NOTE, found, "delete them once no hpo command is running")
 
 
@@ -161,22 +164,32 @@ def _begins(journal: Path) -> bool:
 
 def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
     rows = db.query("SELECT id, name, owner_host, owner_pid FROM studies WHERE name <> '' ORDER BY id")
-    owned = {row["id"]: held(path.with_name(f"{path.name}-study-{row['id']}.lock")) for row in rows}
-    copied = " (a copy was read: SQLite would have had to write into the store)" if db.copied else ""
+    owned = {row["id"]: is_held(place.lock_file(path, "study", row["id"])) for row in rows}
     if size > LARGE and any(owned.values()) and not db.copied:
         found = f"not looked at: studies run, and would wait while {size / 2**30:.1f} GiB are read"
         yield Item("integrity", NOTE, found, "again when they have ended, or `hpo backup OUT`, which is checked")
         return
     problems = [str(row["integrity_check"]) for row in db.query(f"PRAGMA integrity_check({EXAMPLES})")]
-    lines = [line for text in problems for line in text.splitlines() if line and not line.startswith("***")]
+    lines = [line for text in problems for line in said_lines(text)]
     if lines != ["ok"]:
         yield Item("integrity", PROBLEM, "; ".join(lines[:EXAMPLES]), way_out(path))
         return
+    yield from _agreement(path, db, rows)
+    for row in rows[-LISTED:]:
+        yield _study(db, row, owned[row["id"]])
+    if len(rows) > LISTED:
+        yield Item("studies", OK, f"the latest {LISTED} of {len(rows)} are listed")
+    yield from _leftovers(path, {row["id"] for row in rows}, owned)
+
+
+def _agreement(path: Path, db: Untouched, rows: list[Row]) -> Iterator[Item]:
+    """Whether the rows of a store whose pages are sound belong together."""
     loose = db.query("PRAGMA foreign_key_check")
     if loose:
         found = f"{len(loose)} rows belong to nothing, the first of table {loose[0]['table']}"
         yield Item("integrity", PROBLEM, found, way_out(path))
     else:
+        copied = " (a copy was read: SQLite would have had to write into the store)" if db.copied else ""
         yield Item("integrity", OK, f"every page and index is sound{copied}")
     wrong = 0
     for row in rows:
@@ -186,17 +199,12 @@ def _content(path: Path, db: Untouched, size: int) -> Iterator[Item]:
                 yield Item(f"study {row['name']}", PROBLEM, violation.text, way_out(path))
     if not wrong:
         yield Item("content", OK, "trials, evaluations and events of every study agree")
-    for row in rows[-LISTED:]:
-        yield _study(db, row, owned[row["id"]])
-    if len(rows) > LISTED:
-        yield Item("studies", OK, f"the latest {LISTED} of {len(rows)} are listed")
-    yield from _leftovers(path, {row["id"] for row in rows}, owned)
 
 
-def _study(db: Untouched, row: dict[str, object], driven: bool) -> Item:
+def _study(db: Untouched, row: Row, driven: bool) -> Item:
     counts = db.query("SELECT state, count(*) AS n FROM trials WHERE study = ? GROUP BY state", (row["id"],))
     states = {count["state"]: count["n"] for count in counts}
-    text = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no trials"
+    text = states_text(states)
     owner = f"process {row['owner_pid']} on host {row['owner_host']}"
     topic = f"study {row['name']}"
     if driven:
@@ -211,21 +219,24 @@ def _study(db: Untouched, row: dict[str, object], driven: bool) -> Item:
 def _leftovers(path: Path, studies: set[int], owned: dict[int, bool]) -> Iterator[Item]:
     """Lock files without an owner, and folders of files whose study is gone."""
     left = []
-    for file in sorted(path.parent.glob("*.lock")):
-        match = re.fullmatch(rf"{re.escape(path.name)}-(study|comparison)-(\d+)\.lock", file.name)
-        if match and not (match[1] == "study" and owned.get(int(match[2]))) and not held(file):
+    store = place.real(path)
+    for file in sorted(store.parent.glob("*.lock")):
+        match = re.fullmatch(rf"{re.escape(store.name)}-(study|comparison)-(\d+)\.lock", file.name)
+        if match and not (match[1] == "study" and owned.get(int(match[2]))) and not is_held(file):
             left.append(file.name)
     if left:
-        found = (
-            f"{', '.join(left[:EXAMPLES])}{', ...' * (len(left) > EXAMPLES)}: nobody holds them, whoever did was killed"
-        )
-        yield Item("lock files", OK, f"{found}; they keep nobody out")
-    folder = path.with_name(f"{path.name}-files")
+        found = f"{_some(left)}: nobody holds them, whoever did was killed; they keep nobody out"
+        yield Item("lock files", OK, found)
+    folder = place.files_folder(path)
     if folder.is_dir():
-        numbers = {file.name: re.fullmatch(r"study-(\d+)", file.name) for file in folder.iterdir()}
-        strays = sorted(name for name, match in numbers.items() if match is None or int(match[1]) not in studies)
-        if strays:
-            found = f"{folder}: {', '.join(strays[:EXAMPLES])}{', ...' * (len(strays) > EXAMPLES)} belong to no study"
+        known = {study_folder(folder, study) for study in studies}
+        if strays := sorted(file.name for file in folder.iterdir() if file not in known):
+            found = f"{folder}: {_some(strays)} belong to no study"
             yield Item("files of trials", NOTE, found, "delete them, unless a store that was moved has these studies")
         else:
             yield Item("files of trials", OK, f"{folder}: each folder belongs to a study")
+
+
+def _some(names: list[str]) -> str:
+    """The first of them."""
+    return ", ".join([*names[:EXAMPLES], *["..."] * (len(names) > EXAMPLES)])

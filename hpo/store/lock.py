@@ -1,12 +1,13 @@
-"""One driver for a study: a lock of the operating system, which dies with its process."""
+"""One driver for a study: a lock of the operating system, which dies with its process; and whether it is held."""
 
 import contextlib
 import os
+import sys
 import weakref
 from pathlib import Path
 
 from hpo.errors import NoPermissionError, StorageError
-from hpo.store.refusal import told
+from hpo.store.refusal import in_words
 
 
 class DriverLock:
@@ -32,11 +33,11 @@ class DriverLock:
             return self._acquire()
         except PermissionError as error:
             raise NoPermissionError(
-                f"lock file {self.path} cannot be written by this user: {told(error)}: check the permissions of "
+                f"lock file {self.path} cannot be written by this user: {in_words(error)}: check the permissions of "
                 "file and folder"
             ) from None
         except OSError as error:
-            raise StorageError(f"lock file {self.path}: {told(error)}") from error
+            raise StorageError(f"lock file {self.path}: {in_words(error)}") from error
 
     def _acquire(self) -> bool:
         while True:
@@ -68,6 +69,44 @@ class DriverLock:
             return os.path.samestat(os.fstat(file), os.stat(self.path))
         except FileNotFoundError:
             return False
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds a lock file; the file stays as it is.
+
+    Linux lists the locks of all processes that this one may see. Where none is listed (another container's), or there
+    is no list, a shared lock is tried for an instant: it fails where a driver holds its own.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:  # there is none, or it is not for this user to know
+        return False
+    try:
+        if sys.platform == "linux" and _listed(os.fstat(file).st_ino):
+            return True
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except ImportError:  # Windows: the file is not removed with its lock
+        other = DriverLock(path)
+        free = other.acquire()
+        other.release()
+        return not free
+    except OSError:  # a file system that cannot lock
+        return False
+    finally:
+        os.close(file)
+    return False
+
+
+def _listed(inode: int) -> bool:
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return False
+    return any(f":{inode} " in line and " FLOCK " in line for line in lines)
 
 
 _locks: weakref.WeakSet[DriverLock] = weakref.WeakSet()

@@ -90,7 +90,7 @@ def _is_trial(row: Row, spec: StudySpec) -> bool:
 def _is_evaluation(row: Row) -> bool:
     codec.load_curve(row["curve"])
     codec.load_floats(row["health"])
-    return isinstance(codec.load(row["info"]), dict)
+    return codec.readable(row["info"])
 
 
 # -- the beginning
@@ -177,22 +177,15 @@ def _summed(trial: Row, evaluations: list[Row], epochs: int) -> Row:
 def _add_others(db: Scratch, study: int, copy: StoredCopy, evaluations: int, trials: int, *, whole: bool) -> None:
     for table, column in (("logs", "log"), ("user_attrs", "noted")):
         found = db.query(f"SELECT * FROM {table} WHERE study = ? AND evaluation < ?", (study, evaluations))  # noqa: S608
-        copy.db.insert(table, (row | {"study": KEY} for row in found if column == "log" or _is_json(row[column])))
+        copy.db.insert(table, (row | {"study": KEY} for row in found if column == "log" or codec.readable(row[column])))
     runs = db.query("SELECT * FROM runs WHERE study = ? ORDER BY run", (study,))
-    readable = [row for row in runs if _is_json(row["environment"])]
+    readable = [row for row in runs if codec.readable(row["environment"])]
     copy.db.insert("runs", (row | {"study": KEY, "run": number} for number, row in enumerate(readable)))
     uses = db.query("SELECT * FROM tests WHERE study = ? AND number < ? ORDER BY rowid", (study, trials))
-    copy.db.insert("tests", (row | {"study": KEY} for row in uses if _is_json(row["metrics"])))
+    copy.db.insert("tests", (row | {"study": KEY} for row in uses if codec.readable(row["metrics"])))
     if whole:  # else it was found among other trials
         winners = db.query("SELECT * FROM winners WHERE study = ? ORDER BY rowid", (study,))
-        copy.db.insert("winners", (row | {"study": KEY} for row in winners if _is_json(row["winner"])))
-
-
-def _is_json(text: str) -> bool:
-    try:
-        return isinstance(codec.load(text), dict)
-    except HpoError:
-        return False
+        copy.db.insert("winners", (row | {"study": KEY} for row in winners if codec.readable(row["winner"])))
 
 
 # -- the rest
@@ -212,10 +205,7 @@ def _rest(db: Scratch, study: Row, trials: dict[int, Row], evaluations: Any, kep
         return None
     copy = StoredCopy()
     spec = StudySpec.from_json(codec.load(study["spec"]))
-    name = f"{study['name']}-rest"
-    copy.db.insert(
-        "studies", [study | {"id": KEY, "name": name, "enqueued": len(found), "trials": len(found), "owner_host": None}]
-    )
+    copy.db.insert("studies", [study | {"id": KEY, "enqueued": len(found), "trials": len(found)}])
     copy.db.insert("events", ({"study": KEY, "seq": seq, "kind": kind, "n": n, "seconds": 0.0} for seq, kind, n in
                               ((0, "asked", 0), (1, "told", len(found)))))  # fmt: skip
     for new, (number, rows) in enumerate(sorted(found.items())):
@@ -225,13 +215,13 @@ def _rest(db: Scratch, study: Row, trials: dict[int, Row], evaluations: Any, kep
         copy.db.insert("evaluations", [whole | keys])
         copy.db.insert("trials", [_summed(trials[number], [whole], spec.trial_epochs) | {"study": KEY, "number": new}])
         uses = db.query("SELECT * FROM tests WHERE study = ? AND number = ? ORDER BY rowid", (study["id"], number))
-        copy.db.insert("tests", (row | {"study": KEY, "number": new} for row in uses if _is_json(row["metrics"])))
+        copy.db.insert("tests", (row | {"study": KEY, "number": new} for row in uses if codec.readable(row["metrics"])))
         for table, column in (("logs", "log"), ("user_attrs", "noted")):
             texts = db.query(
                 f"SELECT {column} AS text FROM {table} WHERE study = ? AND evaluation = ?",  # noqa: S608  (fixed)
                 (study["id"], whole["id"]),
             )
-            if texts and (column == "log" or _is_json(texts[0]["text"])):
+            if texts and (column == "log" or codec.readable(texts[0]["text"])):
                 copy.db.insert(table, [{"study": KEY, "evaluation": new, column: texts[0]["text"]}])
     return copy if next(violations(copy.db, KEY), None) is None else None
 

@@ -7,12 +7,13 @@ import tempfile
 import warnings
 import weakref
 from pathlib import Path
+from typing import Literal
 
 from hpo.errors import DataError, LockedError, NoPermissionError, StorageError
 from hpo.store import filesystem
-from hpo.store.refusal import told
+from hpo.store.pages import MAGIC
+from hpo.store.refusal import in_words
 
-_MAGIC = b"SQLite format 3\x00"
 # Warnings name no line of the caller: said from one place they are shown once, however often a store is opened.
 
 
@@ -30,7 +31,7 @@ def identity(path: Path) -> tuple[int, int] | None:
         return None
     except PermissionError as error:
         raise NoPermissionError(
-            f"store {path} cannot be reached by this user: {told(error)}: check its folders' permissions"
+            f"store {path} cannot be reached by this user: {in_words(error)}: check its folders' permissions"
         ) from None
     except (OSError, ValueError) as error:
         raise StorageError(f"store {path} cannot be reached: {error}") from error
@@ -55,11 +56,11 @@ def in_wal_mode(path: Path) -> bool:
             header = file.read(20)
     except PermissionError as error:
         raise NoPermissionError(
-            f"store {path} may not be read by this user: {told(error)}: check its permissions"
+            f"store {path} may not be read by this user: {in_words(error)}: check its permissions"
         ) from None
     except OSError as error:
-        raise StorageError(f"store {path} cannot be read: {told(error)}") from error
-    if header[:16] != _MAGIC:
+        raise StorageError(f"store {path} cannot be read: {in_words(error)}") from error
+    if header[:16] != MAGIC:
         what = "an empty file" if not header else "not an SQLite file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
     return len(header) == 20 and header[18] == 2
@@ -120,27 +121,53 @@ def copied(path: Path, owner: object) -> Path:
         LockedError: it is being written.
         StorageError: there is no room, or the store cannot be read.
     """
-    files = [file for file in (path, beside(path, "-journal"), beside(path, "-wal")) if size(file)]
     folder = ""
     try:
         folder = tempfile.mkdtemp(prefix="hpo-store-")
         weakref.finalize(owner, _remove, folder, os.getpid())
-        before = [_state(file) for file in files]
-        for file in files:
-            shutil.copyfile(file, Path(folder, file.name))
-        if before != [_state(file) for file in files]:
-            raise LockedError(f"store {path} is being written: try again")
+        return copy(path, Path(folder))
     except OSError as error:
         raise StorageError(
             f"store {path} was not closed properly and cannot be written, so that a copy has to be read, and that "
-            f"cannot be made in {folder or tempfile.tempdir}: {told(error)}; set TMPDIR to a folder with room"
+            f"cannot be made in {folder or tempfile.tempdir}: {in_words(error)}; set TMPDIR to a folder with room"
         ) from error
-    return Path(folder, path.name)
+
+
+def copy(path: Path, folder: Path) -> Path:
+    """Copy a store and its journal or log into `folder`, where SQLite may finish what a dead writer began.
+
+    Raises:
+        LockedError: it is being written.
+        OSError: there is no room, or it cannot be read.
+    """
+    files = [real(path), *(file for end in ("-journal", "-wal") if size(file := beside(path, end)))]
+    before = [_state(file) for file in files]
+    for file in files:
+        shutil.copyfile(file, folder / file.name)
+    if before != [_state(file) for file in files]:
+        raise LockedError(f"store {path} is being written: try again")
+    return folder / files[0].name
+
+
+def real(path: Path) -> Path:
+    """The file that `path` names, itself or by a link."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def beside(path: Path, end: str) -> Path:
-    """The file that SQLite keeps beside `path`."""
-    return path.with_name(path.name + end)
+    """What SQLite and hpo keep beside a store: its journal or log, its locks, its trials' files."""
+    file = real(path)
+    return file.with_name(file.name + end)
+
+
+def lock_file(path: Path, what: Literal["study", "comparison"], key: int) -> Path:
+    """The file that whoever drives a study of a store, or runs a comparison, has locked."""
+    return beside(path, f"-{what}-{key}.lock")
+
+
+def files_folder(path: Path) -> Path:
+    """Where the trials of a store keep files, each study's in a `live_trial.study_folder`."""
+    return beside(path, "-files")
 
 
 def size(path: Path) -> int:

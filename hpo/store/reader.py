@@ -69,7 +69,7 @@ class Reader:
     def environments(self, study: int) -> list[dict[str, Any]]:
         """What each run of the study noted about its machine, in order."""
         rows = self.db.query("SELECT environment FROM runs WHERE study = ? ORDER BY run", (study,))
-        return [codec.load_object(row["environment"]) for row in rows]
+        return [codec.load(row["environment"]) for row in rows]
 
     def last_run_ms(self, study: int) -> int | None:
         """When the study was last driven; None: never."""
@@ -114,7 +114,7 @@ class Reader:
                 number = row["number"]
                 known = number in begun or event["n"] == 0  # enqueued trials have their numbers already
                 begun.add(number)
-                info = codec.load_object(row["info"])
+                info = codec.load(row["info"])
                 proposals.append(Proposal(params[number], row["target"], number if known else None, info))
             yield Event("asked", event["n"], proposals=tuple(proposals))
 
@@ -271,7 +271,7 @@ class Reader:
     def winners(self, study: int) -> list[dict[str, Any]]:
         """What `Store.record_winner` was given, in order."""
         rows = self.db.query("SELECT winner FROM winners WHERE study = ? ORDER BY rowid", (study,))
-        return [codec.load_object(row["winner"]) for row in rows]
+        return [codec.load(row["winner"]) for row in rows]
 
     def uses(self, study: int) -> list[Use]:
         """Every use of test data by the study, in order."""
@@ -293,7 +293,7 @@ class Reader:
             (study, first, last),
         )
         for row in rows:
-            found.setdefault(row["number"], {}).update(codec.load_object(row["noted"]))
+            found.setdefault(row["number"], {}).update(codec.load(row["noted"]))
         return found
 
     def _pages(self, study: int, first: int = 0, limit: int = -1) -> Iterator[list[Trial]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 PAGE_BYTES = 4096
 
 
-def told(error: OSError) -> str:
+def in_words(error: OSError) -> str:
     """An error of the operating system in words: `Permission denied (errno 13, EACCES) for /runs/hpo.db`."""
     number = error.errno or 0
     name = errno.errorcode.get(number, "unknown")

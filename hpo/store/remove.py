@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo.live_trial import study_folder
 from hpo.store.store import Store, now_ms
 
 KEEPER = ""  # the name of no study: its row keeps the uses of test data of those that were removed
@@ -45,7 +46,7 @@ def files_of(store: Store, studies: Sequence[int]) -> Iterator[None]:
     moved: list[tuple[Path, Path]] = []
     try:
         for study in studies:
-            folder = store.files / f"study-{study}"
+            folder = study_folder(store.files, study)
             if folder.is_dir() and not folder.is_symlink():
                 aside = folder.with_name(f".removed-{study}-{os.getpid()}")
                 folder.rename(aside)

@@ -151,12 +151,5 @@ def _table_of(cell: Cell, cells: list[Cell]) -> str | None:
     """The table whose rows look like a cell; None: it is of an index, or of none."""
     found = [name for name, table in TABLES.items() if table.row(cell) is not None]
     if found == ["logs", "user_attrs"]:  # alike but for what is in the text
-        return "user_attrs" if all(_is_object(other.values[-1]) for other in cells) else "logs"
+        return "user_attrs" if codec.readable(*(other.values[-1] for other in cells)) else "logs"
     return found[0] if len(found) == 1 else None
-
-
-def _is_object(text: object) -> bool:
-    try:
-        return isinstance(text, str) and isinstance(codec.load(text), dict)
-    except DataError:
-        return False

@@ -58,9 +58,7 @@ class Event:
 
 def study_of(row: Row) -> StudyRow:
     """A row of studies; a newer store may have more columns."""
-    return StudyRow(
-        **({field.name: row[field.name] for field in fields(StudyRow)} | {"spec": codec.load_object(row["spec"])})
-    )
+    return StudyRow(**({field.name: row[field.name] for field in fields(StudyRow)} | {"spec": codec.load(row["spec"])}))
 
 
 def trial_of(row: Row) -> Trial:
@@ -123,7 +121,7 @@ def with_details(trial: Trial, rows: Sequence[Row]) -> Trial:
         curve=curve,
         target=target,
         error=rows[-1]["error"],
-        info=codec.load_object(rows[0]["info"]),
+        info=codec.load(rows[0]["info"]),
         health=codec.load_floats(health),
         attempts=max(row["attempts"] for row in rows),
     )
@@ -141,5 +139,5 @@ def evaluation_of(row: Row) -> Evaluation:
         state=state_of(row["state"]),
         value=codec.join(row["value"], row["value_kind"]),
         seconds=row["seconds"],
-        info=codec.load_object(row["info"]),
+        info=codec.load(row["info"]),
     )

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hpo.errors import DataError, HpoError, StorageError
-from hpo.store import codec
+from hpo.store import codec, place
 from hpo.store.database import Row
 from hpo.store.mend import Mended, mend
 from hpo.store.pages import Pages
 from hpo.store.remove import keeper
 from hpo.store.rescue import Rescued
-from hpo.store.scratch import insertion, recovered
+from hpo.store.scratch import insertion
 from hpo.store.store import Store
+from hpo.store.untouched import recover
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Salvaged:
     Attributes:
         studies: one by one.
         comparisons: names of those that are in the new store.
-        homeless: trials of studies whose specification is lost, which no store can hold, as objects like those of
-            `hpo export --format jsonl`, with the study they were of.
+        homeless: trials of studies whose specification is lost, which no store can hold: what of
+            `StoredCopy.objects` they have without evaluations, and the study they were of.
         lost_comparisons: names of those of which nothing more is known.
     """
 
@@ -77,6 +78,7 @@ def salvage(path: Path, out: BinaryIO) -> Salvaged:
 
     Raises:
         DataError: nothing of a study can be read.
+        LockedError: it is being written.
         StorageError: no room for a copy.
     """
     with _copied(path) as data:
@@ -103,13 +105,9 @@ def salvage(path: Path, out: BinaryIO) -> Salvaged:
 def _copied(path: Path) -> Iterator[Any]:
     """The bytes of a private copy, in which an interrupted transaction is undone and a write-ahead log is applied."""
     with tempfile.TemporaryDirectory(prefix="hpo-salvage-") as folder:
-        copy = Path(folder) / "copy.db"
         try:
-            for suffix in ("", "-journal", "-wal"):
-                source = path.with_name(path.name + suffix)
-                if not suffix or source.exists():
-                    shutil.copyfile(source, copy.with_name(copy.name + suffix))
-            recovered(copy)
+            copy = place.copy(path, Path(folder))
+            recover(copy)
             if not copy.stat().st_size:
                 raise DataError(f"{path} is an empty file: there is nothing to salvage; go on with a backup")
             with copy.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -198,11 +196,7 @@ class _Writer:
     def _write_comparisons(self) -> None:
         with self._store.db.transaction() as db:
             for row in self._rows.query("SELECT * FROM comparisons ORDER BY id"):
-                try:
-                    readable = all(isinstance(codec.load(row[name]), dict) for name in ("spec", "plan"))
-                except HpoError:
-                    readable = False
-                if not readable:
+                if not codec.readable(row["spec"], row["plan"]):
                     self._done.lost_comparisons.append(row["name"])
                     continue
                 db.execute(*insertion("comparisons", row | {"owner_host": None, "owner_pid": None}))

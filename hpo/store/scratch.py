@@ -1,21 +1,14 @@
-"""SQLite files beside the ordinary use of a store: temporary ones, copies, and those that may not be touched."""
+"""Temporary databases, and the statements that fill a table of the schema."""
 
 import contextlib
 import functools
-import shlex
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from hpo.errors import DataError, HpoError, LockedError, StorageError
-from hpo.store.database import Database, Row
+from hpo.errors import DataError, StorageError
+from hpo.store.database import Row
 from hpo.store.schema import SCHEMA
-
-SQLITE_VERSION: Final = sqlite3.sqlite_version_info
-_UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's message quotes damaged text
 
 
 class Scratch:
@@ -25,7 +18,6 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        self.path = Path("a temporary database")
         self._connection = sqlite3.connect("", isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA synchronous = OFF")
@@ -53,22 +45,18 @@ class Scratch:
                 self._connection.execute(*insertion(table, row, otherwise))
 
     def fill(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows with a value for each column, quickly; an error may be the rows' own, and so is as it comes."""
-        self._connection.executemany(insertion(table, dict.fromkeys(columns(table)))[0], rows)
+        """Add rows with a value for each column, quickly; raises what SQLite does, also where the rows come from."""
+        self._connection.executemany(full_insertion(table), rows)
 
     def tuples(self, sql: str, parameters: Any = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a SELECT as tuples, as they come."""
         with _translated():
             yield from map(tuple, self._connection.execute(sql, parameters))
 
-    def execute(self, sql: str, parameters: Any = ()) -> int:
-        """Run a statement; how many rows it changed."""
+    def execute(self, sql: str, parameters: Any = ()) -> None:
+        """Run a statement."""
         with _translated():
-            return self._connection.execute(sql, parameters).rowcount
-
-    def close(self) -> None:
-        """Let it vanish."""
-        self._connection.close()
+            self._connection.execute(sql, parameters)
 
     def __del__(self) -> None:
         with contextlib.suppress(sqlite3.Error, AttributeError):
@@ -88,6 +76,11 @@ def insertion(table: str, row: Row, otherwise: str = "") -> tuple[str, list[Any]
     return _insertion(table, tuple(row), otherwise), list(row.values())
 
 
+def full_insertion(table: str) -> str:
+    """The statement that adds a row with a value for each column."""
+    return _insertion(table, columns(table), "")
+
+
 @functools.cache
 def _insertion(table: str, columns: tuple[str, ...], otherwise: str) -> str:
     marks = ", ".join("?" * len(columns))
@@ -102,131 +95,3 @@ def _translated() -> Iterator[None]:
         raise DataError(f"a row that no store can hold: {error}") from error
     except sqlite3.Error as error:
         raise StorageError(f"a temporary database, in $TMPDIR: {error}: make room there") from error
-
-
-def recovered(path: Path) -> None:
-    """Let SQLite undo what a dead writer began in a file of ours, or apply its log; a file it cannot read stays."""
-    with contextlib.suppress(*_UNREADABLE), contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def back_up(db: Database, path: Path) -> None:
-    """Copy a store as it is in this moment into an empty file, by SQLite's backup, and check the copy.
-
-    All pages are copied in one go: writers wait so long, and never make it begin again.
-
-    Raises:
-        DataError: what was copied is damaged: the store is.
-        StorageError: it could not be written.
-    """
-    try:
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
-            copy.execute("PRAGMA journal_mode = OFF")
-            copy.execute("PRAGMA synchronous = OFF")  # whoever gave the file syncs it
-            with db.snapshot() as connection:
-                connection.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # also where another program had put it into WAL mode
-            found = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
-    except sqlite3.Error as error:
-        raise StorageError(f"the copy of store {db.path} cannot be written: {error}") from error
-    if found != ["ok"]:
-        raise damaged(db.path, found[0])
-
-
-def damaged(path: Path, what: str) -> DataError:
-    """The error about a store that is damaged."""
-    what = what.splitlines()[-1] if what else "no answer"
-    return DataError(f"store {path} is damaged ({what}): it is left as it is; {way_out(path)}")
-
-
-def way_out(path: Path) -> str:
-    """What to do about a damaged store."""
-    salvage = f"hpo doctor --store {shlex.quote(str(path))} --salvage OUT"
-    return f"go on with a backup, or save what can be read: `{salvage}`"
-
-
-class Untouched:
-    """A store's file, read without a change to it or beside it.
-
-    Where SQLite could not read it without writing (a dead writer's journal, a write-ahead log) a copy is read, on which
-    SQLite may do what it has to.
-
-    Args:
-        path: the file.
-
-    Attributes:
-        copied: whether a copy is read.
-
-    Raises:
-        DataError: SQLite cannot read it.
-        OSError: it cannot be copied.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-journal")]
-        self.copied = beside[0].exists() or _is_wal(path)
-        if not self.copied:
-            try:
-                self._open(path)
-            except sqlite3.OperationalError as error:  # a journal that would have to be rolled back
-                self.copied = beside[1].exists()
-                if not self.copied:
-                    raise _unreadable(path, error) from error
-            except _UNREADABLE as error:
-                raise _unreadable(path, error) from error
-        if self.copied:
-            self._folder = tempfile.TemporaryDirectory(prefix="hpo-doctor-")
-            copy = Path(self._folder.name) / "copy.db"
-            shutil.copyfile(path, copy)
-            for file in beside:
-                if file.exists():
-                    shutil.copyfile(file, copy.with_name(copy.name + file.name.removeprefix(path.name)))
-            recovered(copy)
-            try:
-                self._open(copy)
-            except _UNREADABLE as error:
-                self.close()
-                raise _unreadable(path, error) from error
-
-    def _open(self, path: Path) -> None:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        self._connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None)
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA trusted_schema = OFF")
-        self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-
-    def query(self, sql: str, parameters: Any = ()) -> list[Row]:
-        """All rows of a SELECT."""
-        return list(self.stream(sql, parameters))
-
-    def stream(self, sql: str, parameters: Any = ()) -> Iterator[Row]:
-        """The rows of a SELECT, as they come."""
-        try:
-            for row in self._connection.execute(sql, parameters):
-                yield dict(row)
-        except _UNREADABLE as error:
-            raise _unreadable(self.path, error) from error
-
-    def close(self) -> None:
-        """Close it; a copy vanishes."""
-        if hasattr(self, "_connection"):
-            self._connection.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-
-
-def _unreadable(path: Path, error: Exception) -> HpoError:
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LockedError(f"store {path} is locked by another process: try again")
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
-        return StorageError(f"store {path} cannot be read: {error}")
-    return damaged(path, str(error))
-
-
-def _is_wal(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(20)[18:20] == b"\x02\x02"

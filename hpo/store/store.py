@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpo import seeding
-from hpo.store import codec
+from hpo.store import codec, place
 from hpo.store.database import Database
 from hpo.store.lock import DriverLock
 from hpo.store.reader import Reader, StudyRow, Use
@@ -134,13 +134,12 @@ class Store(Reader):
 
     def driver_lock(self, study: int) -> DriverLock:
         """The lock that the study's one driver holds."""
-        file = self.db.file
-        return DriverLock(file.with_name(f"{file.name}-study-{study}.lock"))
+        return DriverLock(place.lock_file(self.db.file, "study", study))
 
     @property
     def files(self) -> Path:
         """Folder for what trials keep on disk, beside the store; made when the first of them needs it."""
-        return self.db.file.with_name(f"{self.db.file.name}-files").absolute()
+        return place.files_folder(self.db.file).absolute()
 
     # -- writing: one transaction each
 

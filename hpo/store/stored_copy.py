@@ -7,7 +7,7 @@ from hpo.errors import ConflictError
 from hpo.store import codec
 from hpo.store.database import Row
 from hpo.store.reader import StudyRow
-from hpo.store.scratch import Scratch, columns, insertion
+from hpo.store.scratch import Scratch, columns, full_insertion, insertion
 from hpo.store.store import Store
 
 FORMAT = 1  # of the lines
@@ -123,7 +123,7 @@ class StoredCopy:
             study = int(db.execute(*insertion("studies", own)).lastrowid or 0)
             for table in TABLES:
                 rows = self.db.tuples(*_selection(table, KEY, study))
-                db.executemany(insertion(table, dict.fromkeys(columns(table)))[0], rows)
+                db.executemany(full_insertion(table), rows)
         return store.study(name)
 
 

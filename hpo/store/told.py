@@ -94,5 +94,5 @@ def told_from(store: Reader, study: int) -> tuple[str, int] | None:
         " WHERE v.study = ? AND v.asked = 0 AND v.told = 1 ORDER BY v.id LIMIT 1",
         (study,),
     )
-    source = codec.load_object(rows[0]["info"]).get(_STUDY) if rows else None
+    source = codec.load(rows[0]["info"]).get(_STUDY) if rows else None
     return None if source is None else (str(source), int(rows[0]["n"]))

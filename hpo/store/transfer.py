@@ -28,8 +28,6 @@ from hpo.store.checked_json import (
 )
 from hpo.store.database import Row
 from hpo.store.invariants import violations
-from hpo.store.reader import StudyRow
-from hpo.store.store import Store
 from hpo.store.stored_copy import FORMAT, KEY, PLAIN, StoredCopy
 from hpo.study_spec import MAX_SEED, StudySpec
 from hpo.trial import State
@@ -135,11 +133,6 @@ def read_study(lines: Iterable[str], source: str) -> StoredCopy:
         DataError: they describe no study; names the line, what was found and what was expected.
     """
     return _Reading(source).read(lines)
-
-
-def insert(store: Store, copy: StoredCopy, name: str | None = None) -> StudyRow:
-    """Add a study to a store, in one transaction; see `StoredCopy.insert`."""
-    return copy.insert(store, name)
 
 
 class _Reading:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hpo.environment import own_version
 from hpo.errors import DataError
-from hpo.store.damage import SALVAGE
+from hpo.store.damage import way_out
 from hpo.store.schema import APPLICATION_ID, VERSION
 
 _LONGEST_VERSION = 40  # characters
@@ -75,7 +75,7 @@ def check(connection: Any, expected: Schema, path: Path, *, writable: bool) -> N
         (kind, name) = strange[0]
         raise DataError(
             f"store {path}: unexpected, missing or altered {kind} {name!r}: another program changed the file; "
-            f"{SALVAGE.format(path)}, or go on with a backup"
+            f"{way_out(path)}"
         )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-OK, IOERR = 0, 10
+OK = 0
 CREATE, MAIN_JOURNAL = 0x4, 0x800  # flags of xOpen
 
 Pointer, Int, Int64 = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64

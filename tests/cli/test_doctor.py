@@ -131,17 +131,19 @@ def test_rows_that_do_not_agree_are_a_problem(squares, home):
     assert "trial 3 is failed, its last evaluation done" in stored(found)["study squares", "problem"]
 
 
-def test_who_drives_a_study_is_told_and_a_dead_owner_too(squares, home):
+@pytest.mark.parametrize("name", ["hpo.db", "link.db"])
+def test_who_drives_a_study_is_told_and_a_dead_owner_too(squares, home, name):
+    (home / "link.db").symlink_to(home / "hpo.db")
     lock = DriverLock(home / "hpo.db-study-1.lock")
     lock.acquire()
-    text = stored(squares("doctor", "--json"))["study squares", "ok"]
+    text = stored(squares("doctor", "--json", "--store", name))["study squares", "ok"]
     assert f"12 done; driven now by process {os.getpid()} on host {socket.gethostname()}" in text
     lock.release()
     (home / "hpo.db-study-1.lock").touch()
     (home / "hpo.db-files" / "study-1").mkdir(parents=True)
     (home / "hpo.db-files" / "study-7").mkdir()
     (home / ".hpo.db.123.456.new").touch()
-    items = stored(squares("doctor", "--json"))
+    items = stored(squares("doctor", "--json", "--store", name))
     assert "hpo.db-study-1.lock: nobody holds them" in items["lock files", "ok"]
     assert "study-7 belong to no study" in items["files of trials", "note"]
     assert ".hpo.db.123.456.new: begun by a process that was killed" in items["unfinished files", "note"]

@@ -34,6 +34,7 @@ COMMANDS = [
     ("show", "squares", "1"),
     ("best",),
     ("export", "--format", "csv"),
+    ("export", "--format", "jsonl"),
     ("report",),
     ("resume",),
 ]

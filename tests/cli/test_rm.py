@@ -72,6 +72,7 @@ def test_a_study_that_is_driven_is_not_removed(squares, home):
     lock.release()
     assert found.code == 75
     assert "is being driven by process" in found.err
+    assert "another name" not in found.err
     assert tables(home / "hpo.db")["trials"] == 12
     assert squares("rm", "squares", "--yes", "--json").json() == {"removed": ["squares"], "trials": 12}
 

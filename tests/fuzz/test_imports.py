@@ -11,7 +11,7 @@ import hpo
 from hpo.errors import DataError
 from hpo.store import Store
 from hpo.store.stored_copy import StoredCopy
-from hpo.store.transfer import insert, read_study
+from hpo.store.transfer import read_study
 
 pytestmark = pytest.mark.ci
 
@@ -54,7 +54,7 @@ def read(tmp_path_factory):
             return copy
         assert isinstance(copy, StoredCopy), copy
         before = len(store.studies())
-        row = attempt(insert, store, copy, f"study {before}")
+        row = attempt(copy.insert, store, f"study {before}")
         assert len(store.studies()) == before + 1, row
         for each in (store.trials, store.evaluations, store.uses, store.winners, store.spans, store.environments):
             attempt(each, row.id)

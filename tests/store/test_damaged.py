@@ -5,12 +5,14 @@ import json
 import os
 import random
 import sqlite3
+from pathlib import Path
 
 import pytest
 
 import hpo
 from hpo.errors import DataError, HpoError
 from hpo.store import Store
+from hpo.store.damage import way_out
 from hpo.store.schema import VERSION
 
 PAGE = 4096
@@ -218,3 +220,7 @@ def test_a_copy_without_its_log_is_read_as_of_its_last_checkpoint_with_a_warning
         copy.write_bytes(one.path.read_bytes())
     with pytest.warns(UserWarning, match="a copy without copy.db-wal lacks the latest"):
         assert Store(copy).study().name == "study"
+
+
+def test_the_advice_about_a_damaged_store_can_be_typed():
+    assert way_out(Path("my runs.db")).startswith("`hpo doctor --store 'my runs.db' --salvage OUT` saves")

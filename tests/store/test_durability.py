@@ -9,12 +9,12 @@ import sys
 import threading
 
 import pytest
+from forks import forked, needs_fork
 
 from hpo.store import Store
 from hpo.store.database import Database
 from hpo.trial import Proposal
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 DURABLE = {"journal_mode": "truncate", "synchronous": 2}  # 2: FULL
 
 
@@ -27,14 +27,11 @@ def store(one, request):
 
 def in_child(check):
     """Whether `check()` is true in a forked child."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            code = 0 if check() else 1
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    def work():
+        assert check()
+
+    return forked(work) == 0
 
 
 def test_a_connection_is_durable(store):
@@ -181,15 +178,13 @@ def test_a_commit_syncs_the_journal_the_database_and_the_truncated_journal(one, 
 @needs_fork
 def test_a_transaction_that_spilled_to_disk_before_a_kill_is_undone_by_a_reader(one):
     before = one.path.read_bytes()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            with one.store.db.transaction() as db:
-                grow(db, one.row.id)
-                os.kill(os.getpid(), signal.SIGKILL)
-        finally:
-            os._exit(1)
-    os.waitpid(pid, 0)
+
+    def killed():
+        with one.store.db.transaction() as db:
+            grow(db, one.row.id)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert forked(killed) == -signal.SIGKILL
     assert one.path.read_bytes() != before
     reader = Store(one.path)
     assert reader.study().name == "study"

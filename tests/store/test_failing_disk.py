@@ -5,10 +5,11 @@ import itertools
 import os
 
 import pytest
+from forks import forked
 from storms.layers import FAULTS, Failing
 from storms.vfs import reason_against, register
 
-from hpo.errors import HpoError, StorageError
+from hpo.errors import StorageError
 from hpo.store import Store
 
 pytestmark = pytest.mark.skipif(reason_against() is not None, reason=str(reason_against()))
@@ -17,18 +18,12 @@ IOERR_READ = 266
 
 def in_child(layer, act):
     """The exit code of a forked child in which `act()` runs above `layer`: 0, or that of our error."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            register(layer)
-            act()
-            code = 0
-        except HpoError as error:
-            code = error.exit_code
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def work():
+        register(layer)
+        act()
+
+    return forked(work)
 
 
 @pytest.mark.ci

@@ -8,12 +8,11 @@ import sys
 import textwrap
 
 import pytest
+from forks import forked, needs_fork
 
 from hpo.errors import NoPermissionError, StorageError
 from hpo.store import Store
 from hpo.store.lock import DriverLock
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
 
 @pytest.fixture
@@ -127,11 +126,7 @@ def test_a_lock_dies_with_its_process(start, one, way):
 def test_a_forked_child_cannot_give_its_parents_lock_back(one):
     lock = one.store.driver_lock(1)
     assert lock.acquire()
-    child = os.fork()
-    if child == 0:
-        lock.release()
-        os._exit(0)
-    os.waitpid(child, 0)
+    assert forked(lock.release) == 0
     assert lock.path.exists()
     assert not one.store.driver_lock(1).acquire()
     lock.release()

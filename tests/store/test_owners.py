@@ -3,13 +3,12 @@
 import subprocess
 import sys
 
-from hpo.store.lock import DriverLock
-from hpo.store.owners import held
+from hpo.store.lock import DriverLock, is_held
 
 
 def test_a_lock_is_held_as_long_as_its_process_lives(tmp_path):
     path = tmp_path / "lock"
-    assert not held(path)
+    assert not is_held(path)
     code = "import sys; from hpo.store.lock import DriverLock; from pathlib import Path\n"
     code += "lock = DriverLock(Path(sys.argv[1])); lock.acquire(); print('locked', flush=True); input()"
     process = subprocess.Popen(
@@ -17,21 +16,21 @@ def test_a_lock_is_held_as_long_as_its_process_lives(tmp_path):
     )
     try:
         assert process.stdout.readline() == "locked\n"
-        assert held(path)
+        assert is_held(path)
     finally:
         process.kill()
         process.communicate()
     assert path.exists()
-    assert not held(path)
+    assert not is_held(path)
     assert path.exists()
 
 
 def test_asking_keeps_nobody_out(tmp_path):
     lock = DriverLock(tmp_path / "lock")
     assert lock.acquire()
-    assert held(lock.path)
+    assert is_held(lock.path)
     lock.release()
     lock.path.touch()
-    assert not held(lock.path)
+    assert not is_held(lock.path)
     assert lock.acquire()
     lock.release()

@@ -7,23 +7,11 @@ import signal
 import sqlite3
 
 import pytest
+from forks import forked, needs_fork
 from mounts import read_only
 
 from hpo.errors import CannotCreateError, NoPermissionError, StorageError
 from hpo.store import Store
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-
-
-def in_child(act):
-    """`act()` in a child that is killed at its end, with all files as they are then."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            act()
-        finally:
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(pid, 0)
 
 
 def half_written(path):
@@ -36,7 +24,7 @@ def half_written(path):
             db.executemany("INSERT INTO events VALUES (1, ?, 'asked', 1, 0.0)", [(i,) for i in range(9, 5000)])
             os.kill(os.getpid(), signal.SIGKILL)
 
-    in_child(act)
+    assert forked(act) == -signal.SIGKILL
 
 
 def with_log(path):
@@ -49,7 +37,7 @@ def with_log(path):
         connection.commit()
         os.kill(os.getpid(), signal.SIGKILL)
 
-    in_child(act)
+    assert forked(act) == -signal.SIGKILL
 
 
 def with_log_alone(path):

@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from fuzzing import forked, fuzz
+from forks import forked
+from fuzzing import fuzz
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from store_model import RAN, Model, plain

@@ -12,7 +12,7 @@ from hpo import Choice, Float, Int, LiveTrial
 from hpo.errors import ConflictError, DataError
 from hpo.registry import entries
 from hpo.store import Store
-from hpo.store.transfer import insert, read_study
+from hpo.store.transfer import read_study
 
 SPACE = {"x": Float(0.0, 1.0), "units": Int(1, 8, log=True), "kind": Choice(("a", ("b", 1), None))}
 TIMES = ("seconds", "ended_ms", "started_ms", "created_ms", "at_ms", "name", "budget", "runs")
@@ -63,7 +63,7 @@ def objects(study):
 
 def imported(study, path, name=None):
     store = Store(path, "create")
-    row = insert(store, read_study(lines(study), "a file"), name)
+    row = read_study(lines(study), "a file").insert(store, name)
     store.close()
     return hpo.load_study(row.name, path)
 
@@ -105,9 +105,9 @@ def test_a_taken_name_is_a_conflict_and_nothing_comes_in(tmp_path):
     before = path.read_bytes()
     store = Store(path, "write")
     with pytest.raises(ConflictError, match="has a study 'study' already: give another name with --name"):
-        insert(store, copy)
+        copy.insert(store)
     assert path.read_bytes() == before
-    assert insert(store, copy, "other").name == "other"
+    assert copy.insert(store, "other").name == "other"
     assert store.counts(store.study("other").id) == study.counts()
 
 
