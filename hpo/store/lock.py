@@ -36,7 +36,10 @@ class DriverLock:
                 "file and folder"
             ) from None
         except OSError as error:
-            raise StorageError(f"lock file {self.path}: {told(error)}") from error
+            raise StorageError(
+                f"lock file {self.path} cannot be made or locked: {told(error)}: make room there, or put the store on "
+                "a disk of this machine"
+            ) from error
 
     def _acquire(self) -> bool:
         while True:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hpo.errors import DataError, LockedError, NoPermissionError, StorageError
 from hpo.store import filesystem
-from hpo.store.refusal import told
+from hpo.store.refusal import holders, told
 
 _MAGIC = b"SQLite format 3\x00"
 # Warnings name no line of the caller: said from one place they are shown once, however often a store is opened.
@@ -33,7 +33,7 @@ def identity(path: Path) -> tuple[int, int] | None:
             f"store {path} cannot be reached by this user: {told(error)}: check its folders' permissions"
         ) from None
     except (OSError, ValueError) as error:
-        raise StorageError(f"store {path} cannot be reached: {error}") from error
+        raise StorageError(f"store {path} cannot be reached: {error}: name another store with --store") from error
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "not an ordinary file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
@@ -58,7 +58,7 @@ def in_wal_mode(path: Path) -> bool:
             f"store {path} may not be read by this user: {told(error)}: check its permissions"
         ) from None
     except OSError as error:
-        raise StorageError(f"store {path} cannot be read: {told(error)}") from error
+        raise StorageError(f"store {path} cannot be read: {told(error)}: look at the disk, then try again") from error
     if header[:16] != _MAGIC:
         what = "an empty file" if not header else "not an SQLite file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
@@ -129,7 +129,10 @@ def copied(path: Path, owner: object) -> Path:
         for file in files:
             shutil.copyfile(file, Path(folder, file.name))
         if before != [_state(file) for file in files]:
-            raise LockedError(f"store {path} is being written: try again")
+            raise LockedError(
+                f"store {path} changed while it was copied to be read, since {holders(path)} writes it: try again in "
+                "a moment"
+            )
     except OSError as error:
         raise StorageError(
             f"store {path} was not closed properly and cannot be written, so that a copy has to be read, and that "

@@ -12,10 +12,15 @@ from typing import Any, Final
 
 from hpo.errors import DataError, HpoError, LockedError, StorageError
 from hpo.store.database import Database, Row
+from hpo.store.refusal import holders
 from hpo.store.schema import SCHEMA
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version_info
 _UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's message quotes damaged text
+
+_UNWRITTEN: Final = (
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_TRUNCATE
+)  # fmt: skip
 
 
 class Scratch:
@@ -101,7 +106,9 @@ def _translated() -> Iterator[None]:
     except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError) as error:
         raise DataError(f"a row that no store can hold: {error}") from error
     except sqlite3.Error as error:
-        raise StorageError(f"a temporary database, in $TMPDIR: {error}: make room there") from error
+        raise StorageError(
+            f"a temporary database, in {tempfile.gettempdir()}: {error}: make room there, or set TMPDIR"
+        ) from error
 
 
 def recovered(path: Path) -> None:
@@ -124,14 +131,29 @@ def back_up(db: Database, path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode = OFF")
             copy.execute("PRAGMA synchronous = OFF")  # whoever gave the file syncs it
-            with db.snapshot() as connection:
+            with db.snapshot() as connection, _telling_of_copy(db.path):
                 connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # also where another program had put it into WAL mode
             found = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
     except sqlite3.Error as error:
-        raise StorageError(f"the copy of store {db.path} cannot be written: {error}") from error
+        raise _copy_failed(db.path, error) from error
     if found != ["ok"]:
         raise damaged(db.path, found[0])
+
+
+@contextlib.contextmanager
+def _telling_of_copy(path: Path) -> Iterator[None]:
+    """Inside the block, a file that cannot be written is the copy: the store at `path` is only read."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in _UNWRITTEN:
+            raise _copy_failed(path, error) from error
+        raise
+
+
+def _copy_failed(path: Path, error: sqlite3.Error) -> StorageError:
+    return StorageError(f"the copy of store {path} cannot be written: {error}: make room, or name a file elsewhere")
 
 
 def damaged(path: Path, what: str) -> DataError:
@@ -221,9 +243,11 @@ class Untouched:
 def _unreadable(path: Path, error: Exception) -> HpoError:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LockedError(f"store {path} is locked by another process: try again")
+        return LockedError(
+            f"store {path} is locked by {holders(path)}: wait for that to end, or end it, then try again"
+        )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
-        return StorageError(f"store {path} cannot be read: {error}")
+        return StorageError(f"store {path} cannot be read: {error}: check its permissions and the disk, then try again")
     return damaged(path, str(error))
 
 
