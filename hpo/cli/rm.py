@@ -111,7 +111,7 @@ def _remove(store: Store, studies: Sequence[StudyRow], compared: Sequence[Compar
             if not lock.acquire():
                 raise LockedError(
                     f"comparison {comparison.name!r} is being run by process {comparison.owner_pid} on host "
-                    f"{comparison.owner_host}: wait for it to end"
+                    f"{comparison.owner_host}: wait for it to end, or end it there (`kill -INT {comparison.owner_pid}`)"
                 )
             held.callback(lock.release)
         for row in studies:
