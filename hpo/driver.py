@@ -312,7 +312,10 @@ def locked(store: Store, row: StudyRow) -> DriverLock:
             time.sleep(_NAMED_SECONDS / 100)
             continue
         mine = (owner.owner_host, owner.owner_pid) == (socket.gethostname(), os.getpid())
-        advice = "wait for it to end, or use another name"
+        advice = (
+            f"wait for it to end, or end it there (`kill -INT {owner.owner_pid}`, its results are saved); a study of "
+            "another name can run beside it"
+        )
         raise LockedError(
             f"study {row.name!r} is being driven by process {owner.owner_pid} on host {owner.owner_host}: "
             + ("that is this process; call close() on the study that asks and tells" if mine else advice)

@@ -45,9 +45,8 @@ class Space(Mapping[str, Domain]):
         if isinstance(domains, Space):
             domains = domains._domains
         if not isinstance(domains, Mapping):
-            raise SpaceError(
-                f"the space is a {type(domains).__name__}, expected a dict of name to Float, Int or Choice"
-            )
+            found = f"{brief(domains)} ({type(domains).__name__})"
+            raise SpaceError(f"the space is {found}, expected a dict of name to Float, Int or Choice")
         if not domains:
             raise SpaceError("the space is empty: declare at least one hyperparameter")
         self._domains: dict[str, Domain] = {}

@@ -73,7 +73,7 @@ def test_names_that_differ_in_case_differ() -> None:
     ("domains", "words"),
     [
         ({}, ["empty", "at least one"]),
-        (["a"], ["is a list", "expected a dict"]),
+        (["a"], ["(list)", "expected a dict"]),
         ({"": 1}, ["''", "0 characters", "1 to 255"]),
         ({"x" * 10_000: 1}, ["'xxx", "10000 characters"]),
         ({"a\x00": 1}, [r"'a\x00'", "control character"]),
@@ -88,7 +88,7 @@ def test_names_that_differ_in_case_differ() -> None:
         ({"a": []}, ["'a'", "at least one"]),
         ({"a": float("nan")}, ["'a'", "nan", "not finite"]),
         ({"a": list(range(1000)) * 2}, ["'a'", "option 0 is listed twice"]),
-        ({"a": {"low": 0, "high": 1}}, ["'a'", "type is None", "'float', 'int', 'choice'"]),
+        ({"a": {"low": 0, "high": 1}}, ["'a'", "no type is given", "'float', 'int', 'choice'"]),
         ({"a": {"type": ["float"]}}, ["'a'", "type is ['float']"]),
         ({"a": {"type": "float", "low": 0}}, ["'a'", "needs 'high'"]),
         ({"a": {"type": "choice"}}, ["'a'", "needs 'options'"]),

@@ -31,7 +31,7 @@ def held(store: Store, row: ComparisonRow) -> Iterator[None]:
         owner = comparisons.get(row.name)
         raise LockedError(
             f"comparison {row.name!r} is being run by process {owner.owner_pid} on host {owner.owner_host}: "
-            "wait for it to end, or use another name"
+            f"wait for it to end, or end it there (`kill -INT {owner.owner_pid}`, its results are saved)"
         )
     try:
         yield

@@ -48,7 +48,7 @@ def load(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except (TypeError, ValueError, RecursionError) as error:
-        raise AlteredError(str(error)) from error
+        raise AlteredError(f"{brief(text, 40)} where JSON is expected") from error
 
 
 def load_object(text: str) -> dict[str, Any]:
