@@ -357,4 +357,6 @@ class _ByHand(Objective):
         return {"by_hand": True}
 
     def start(self, job: Any) -> Any:
-        raise UsageError("a study made for asking and telling by hand has no objective to run")
+        raise UsageError(
+            "a study made for asking and telling by hand has no objective to run: study.ask() and study.tell() go on"
+        )

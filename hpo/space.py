@@ -251,7 +251,7 @@ class Space(Mapping[str, Domain]):
 
 def _name(raw: Any) -> str:
     if not isinstance(raw, str):
-        raise SpaceError(f"hyperparameter name {brief(raw)} is a {type(raw).__name__}, expected a string")
+        raise SpaceError(f"hyperparameter name {brief(raw)} ({type(raw).__name__}), expected a string")
     name = unicodedata.normalize("NFC", raw)
     if not name or len(name) > MAX_NAME:
         raise SpaceError(f"hyperparameter name {brief(name, 20)} has {len(name)} characters, expected 1 to {MAX_NAME}")
