@@ -35,7 +35,8 @@ def load(group: str, name: str) -> Any:
         return known[name].load()
     except (Exception, SystemExit) as error:  # a plug-in may fail in any way
         raise LoadError(
-            f"{group[:-1]} {name!r} ({known[name].value}) cannot be loaded: {type(error).__name__}: {error}"
+            f"{group[:-1]} {name!r} ({known[name].value}) cannot be loaded: {type(error).__name__}: {error}; "
+            "update or remove the package that has it"
         ) from error
 
 

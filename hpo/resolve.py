@@ -82,7 +82,8 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
         return _beside(path, description)
     if "by_hand" in description:
         raise LoadError(
-            "the study was made for asking and telling by hand: it has no objective to run; study.ask() and study.tell() go on"
+            "the study was made for asking and telling by hand: it has no objective to run; study.ask() and "
+            "study.tell() go on"
         )
     name = description.get("name")
     if name not in entries("objectives"):
