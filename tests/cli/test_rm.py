@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from mounts import small_disk
 from sound import wrong
 
 import hpo as framework
@@ -157,6 +158,14 @@ def test_a_damaged_store_gives_no_backup(squares, home):
 
 
 @pytest.mark.ci
+def test_a_backup_onto_a_full_disk_blames_the_copy(squares, tmp_path):
+    with small_disk(tmp_path / "small", 40) as folder:
+        found = squares("backup", str(folder / "copy.db"))
+        assert found.code == 74
+        assert "the copy of store hpo.db cannot be written" in found.err
+        assert list(folder.iterdir()) == []
+
+
 def test_a_backup_while_a_driver_writes_holds_a_moment_of_it(start, call, home):
     process = start("run", "objectives:square", "--direction", "minimize", "--searcher", "random", "--trials", 100_000,
                     "--batch", 5, "--name", "busy", "--quiet")  # fmt: skip
