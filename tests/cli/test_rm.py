@@ -157,7 +157,6 @@ def test_a_damaged_store_gives_no_backup(squares, home):
     assert not (home / "copy.db").exists()
 
 
-@pytest.mark.ci
 def test_a_backup_onto_a_full_disk_blames_the_copy(squares, tmp_path):
     with small_disk(tmp_path / "small", 40) as folder:
         found = squares("backup", str(folder / "copy.db"))
@@ -166,6 +165,7 @@ def test_a_backup_onto_a_full_disk_blames_the_copy(squares, tmp_path):
         assert list(folder.iterdir()) == []
 
 
+@pytest.mark.ci
 def test_a_backup_while_a_driver_writes_holds_a_moment_of_it(start, call, home):
     process = start("run", "objectives:square", "--direction", "minimize", "--searcher", "random", "--trials", 100_000,
                     "--batch", 5, "--name", "busy", "--quiet")  # fmt: skip
