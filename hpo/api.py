@@ -321,12 +321,11 @@ def _same(row: StudyRow, plan: Plan, initial: Sequence[Mapping[str, Any]], store
             lines.append(f"from: stored {canonical(told)}, now {canonical(plan.from_study)}")
             tell = False
     if lines:
-        way = (
-            f", or start one that is told its trials, --name NEW --from {shlex.quote(row.name)} (in Python from_study=)"
-        )
+        resume = command("resume", row.name, store.path, default_path())
+        told_its = f"; --from {shlex.quote(row.name)} (in Python from_study=) tells that the stored trials"
         raise ConflictError(
-            f"study {row.name!r} in store {store.path} has another specification: use another name, or the stored one"
-            f"{way if tell else ''}; the differences:\n  " + "\n  ".join(lines)
+            f"study {row.name!r} in store {store.path} was made with other settings: {resume} goes on with those, "
+            f"another name makes a new study{told_its if tell else ''}; the differences:\n  " + "\n  ".join(lines)
         )
 
 
@@ -358,4 +357,6 @@ class _ByHand(Objective):
         return {"by_hand": True}
 
     def start(self, job: Any) -> Any:
-        raise UsageError("a study made for asking and telling by hand has no objective to run")
+        raise UsageError(
+            "a study made for asking and telling by hand has no objective to run: study.ask() and study.tell() go on"
+        )

@@ -383,7 +383,8 @@ def domain_from_json(data: Mapping[str, Any]) -> Domain:
     fields = dict(data)
     kind = fields.pop("type", None)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"type is {brief(kind)}, expected one of {', '.join(map(repr, _KINDS))}")
+        found = "no type is given" if kind is None else f"type is {brief(kind)}"
+        raise ValueError(f"{found}, expected one of {', '.join(map(repr, _KINDS))}")
     known = {field.name: field.default is MISSING for field in dataclasses.fields(_KINDS[kind])}
     if unknown := [key for key in fields if key not in known]:
         raise ValueError(f"unknown key {brief(unknown[0])} of a {kind}: {did_you_mean(unknown[0], known)}")

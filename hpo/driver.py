@@ -320,6 +320,10 @@ def locked(store: Store, row: StudyRow, advice: str = WAIT_OR_RENAME) -> DriverL
         mine = (owner.owner_host, owner.owner_pid) == (socket.gethostname(), os.getpid())
         raise LockedError(
             f"study {row.name!r} is being driven by process {owner.owner_pid} on host {owner.owner_host}: "
-            + ("that is this process; call close() on the study that asks and tells" if mine else advice)
+            + (
+                "that is this process; call close() on the study that asks and tells"
+                if mine
+                else advice.format(owner.owner_pid)
+            )
         )
     return lock

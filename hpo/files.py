@@ -22,7 +22,7 @@ def check_new(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     path = Path(path)
     try:
         if not path.parent.is_dir():
-            raise CannotCreateError(f"cannot create {_name(path)}: no folder {_name(path.parent)}; make it first")
+            raise no_folder(path)
         if path.exists() and not path.is_file():
             raise CannotCreateError(f"cannot create {_name(path)}: it is no ordinary file; give another name")
         if os.path.lexists(path) and not overwrite:
@@ -30,7 +30,9 @@ def check_new(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     except OSError as error:
         raise _told(path, error) from error
     if not os.access(path.parent, os.W_OK):
-        raise NoPermissionError(f"cannot create {_name(path)}: this user may not write folder {_name(path.parent)}")
+        raise NoPermissionError(
+            f"cannot create {_name(path)}: this user may not write in folder {_name(path.parent)}; name another folder"
+        )
     return path
 
 
@@ -91,6 +93,13 @@ def sync_folder(path: Path) -> None:
             os.close(folder)
 
 
+def no_folder(path: Path, what: str = "") -> CannotCreateError:
+    """The error about a file, called `what` in front of its name, whose folder is none."""
+    folder = path.parent
+    why = f"{_name(folder)} is no folder; give another name" if os.path.lexists(folder) else None
+    return CannotCreateError(f"cannot create {what}{_name(path)}: {why or f'no folder {_name(folder)}; make it first'}")
+
+
 def _taken(path: Path) -> HpoError:
     return CannotCreateError(
         f"{_name(path)} exists: give another name, or --force (in Python overwrite=True) to replace it"
@@ -98,10 +107,12 @@ def _taken(path: Path) -> HpoError:
 
 
 def _told(path: Path, error: OSError) -> HpoError:
-    message = f"cannot create {_name(path)}: {error.strerror}"
+    message = f"cannot create {_name(path)}: {error.strerror}; "
     if isinstance(error, PermissionError):
-        return NoPermissionError(message)
-    return (StorageError if error.errno in (errno.ENOSPC, errno.EIO) else CannotCreateError)(message)
+        return NoPermissionError(f"{message}check the permissions of its folders")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return StorageError(f"{message}make room, or name a file on another disk")
+    return CannotCreateError(f"{message}give another name")
 
 
 def _name(path: Path) -> str:

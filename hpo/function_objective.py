@@ -60,13 +60,13 @@ class FunctionObjective(Objective):
         path: str | None = None,
     ) -> None:
         if not callable(function):
-            raise UsageError(f"objective is {function!r} ({type(function).__name__}), expected a function")
+            raise UsageError(f"objective is {brief(function)} ({type(function).__name__}), expected a function")
         self.function = function
         self.batched = batched
         self.direction = direction
         inner = _innermost(function)
         if _is(inner, inspect.iscoroutinefunction) or _is(inner, inspect.isasyncgenfunction):
-            raise UsageError(f"objective {function!r} is asynchronous, expected a plain function or generator")
+            raise UsageError(f"objective {_called(function)!r} is asynchronous, expected a plain function or generator")
         self.is_generator = _is(inner, inspect.isgeneratorfunction)
         self.passes = _recognised(function, batched)
         if batched and (self.is_generator or "epochs" in self.passes):
@@ -77,7 +77,7 @@ class FunctionObjective(Objective):
         self.has_epochs = self.is_generator or "epochs" in self.passes or "trial" in self.passes
         self.epochs_optional = "trial" in self.passes and "epochs" not in self.passes
         self.restarts = self.has_epochs and not self.is_generator
-        self.name = getattr(inner, "__name__", type(inner).__name__).strip("<>")
+        self.name = _called(inner)
         module, name = getattr(inner, "__module__", "?"), getattr(inner, "__qualname__", type(inner).__qualname__)
         if found_at(module, name) is function:
             self.path = f"{module}:{name}"
@@ -213,6 +213,12 @@ def found_at(module: str, name: str) -> Any:
         return None
 
 
+def _called(function: Callable[..., Any]) -> str:
+    """The name of a function, for messages: `lambda` of one that has none."""
+    inner = _innermost(function)
+    return str(getattr(inner, "__name__", type(inner).__name__)).strip("<>")
+
+
 def _recognised(function: Callable[..., Any], batched: bool) -> tuple[str, ...]:
     """Which of `RECOGNISED` the function takes."""
     try:
@@ -221,7 +227,7 @@ def _recognised(function: Callable[..., Any], batched: bool) -> tuple[str, ...]:
         return ()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
     if not positional:
-        raise UsageError(f"objective {function!r} takes no argument, expected f(params)")
+        raise UsageError(f"objective {_called(function)!r} takes no argument, expected f(params)")
     rest = [p for p in parameters if p is not positional[0]]
     for parameter in rest:
         named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
@@ -229,7 +235,7 @@ def _recognised(function: Callable[..., Any], batched: bool) -> tuple[str, ...]:
         needed = parameter.default is parameter.empty and not collects
         if needed and not (named and parameter.name in RECOGNISED):
             raise UsageError(
-                f"objective {function!r} has a parameter {parameter.name!r}: after the configuration only "
+                f"objective {_called(function)!r} has a parameter {parameter.name!r}: after the configuration only "
                 f"{', '.join(RECOGNISED)} are recognised; bind others with functools.partial or a default"
             )
     taken = {p.name for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - _bound(function)

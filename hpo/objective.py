@@ -142,7 +142,7 @@ class Objective(ABC):
 
     def on_device(self, device: str) -> "Objective":
         """The same objective, whose trials run on `device`; raises UsageError if that is not its to choose."""
-        raise UsageError(f"objective {self.name!r} runs where its own code runs: it takes no device, found {device!r}")
+        raise UsageError(f"objective {self.name!r} runs where its own code runs: leave out the device, {device!r}")
 
     def numerics(self) -> str:
         """Where trials run and in which precision: what their results may depend on besides versions."""

@@ -105,5 +105,7 @@ def _epochs(objective: Objective, epochs: int | None) -> int | None:
     if epochs is None and objective.epochs_optional:
         return None
     if epochs is None:
-        raise UsageError(f"objective {objective.name!r} trains in epochs: give epochs=, the most that one trial trains")
+        raise UsageError(
+            f"objective {objective.name!r} trains in epochs: give epochs (--epochs), the most that one trial trains"
+        )
     return whole("epochs", epochs, 1, MAX_EPOCHS)

@@ -132,8 +132,10 @@ class Display:
         self._partial.clear()  # evaluations that did not end run again
         self.close()
         resume = command("resume", driver.name, driver.store.path, default_path())
+        more = command("resume", driver.name, driver.store.path, default_path(), options=["--trials", "N"])
+        complete = "complete" if self._spent(driver) > self._before else f"complete already; {more} goes on"
         how = {
-            Ending.COMPLETE: "exhausted: nothing is left to propose" if driver.searcher.exhausted else "complete",
+            Ending.COMPLETE: "exhausted: nothing is left to propose" if driver.searcher.exhausted else complete,
             Ending.TIMEOUT: f"time is up; {resume} goes on",
             Ending.STOPPED: f"stopped, all results are saved; {resume} goes on",
         }[ending]

@@ -35,7 +35,8 @@ def load(group: str, name: str) -> Any:
         return known[name].load()
     except (Exception, SystemExit) as error:  # a plug-in may fail in any way
         raise LoadError(
-            f"{group[:-1]} {name!r} ({known[name].value}) cannot be loaded: {type(error).__name__}: {error}"
+            f"{group[:-1]} {name!r} ({known[name].value}) cannot be loaded: {type(error).__name__}: {error}; "
+            "update or remove the package that has it"
         ) from error
 
 
@@ -53,6 +54,8 @@ def import_object(path: str) -> Any:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a user's module may fail in any way
         hint = f" (write {module_name[:-3]!r}, without .py)" if module_name.endswith(".py") else ""
+        if not hint and isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]:
+            hint = f": it is looked for in this folder, {directory}, then where Python looks"
         raise LoadError(
             f"{path!r}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}{hint}"
         ) from error
@@ -98,7 +101,8 @@ def make_searcher(searcher: Any, settings: Mapping[str, Any] | None = None) -> t
     else:
         kind = searcher
     if not (inspect.isclass(kind) and issubclass(kind, Searcher)):
-        raise UsageError(f"searcher is {brief(searcher)}, expected a name, a Searcher class or an instance of one")
+        found = f"{brief(searcher)}, a {type(kind).__name__}" if kind is not searcher else brief(searcher)
+        raise UsageError(f"searcher is {found}, expected a name, a Searcher class or an instance of one")
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     for key, value in settings.items():
         if key not in fields:

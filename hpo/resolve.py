@@ -12,7 +12,7 @@ from hpo.errors import LoadError, NotFoundError, UsageError, did_you_mean
 from hpo.execution import Execution
 from hpo.function_objective import FunctionObjective
 from hpo.objective import Objective
-from hpo.registry import import_object, load
+from hpo.registry import entries, import_object, load
 from hpo.values import brief, plain
 
 DEFAULT_OBJECTIVE = "simplenn"
@@ -46,7 +46,7 @@ def resolve_objective(objective: Any, direction: str | None = None) -> Objective
         if direction is None:
             raise UsageError(
                 f"objective {found.name!r} does not say whether more is better: "
-                "give the direction, 'maximize' or 'minimize'"
+                "give the direction (--direction), 'maximize' or 'minimize'"
             )
         found = copy.copy(found)  # the caller's own stays as it is
         found.direction = direction
@@ -81,14 +81,21 @@ def stored_objective(description: Mapping[str, Any], direction: str) -> Objectiv
     if (path := description.get("build")) is not None:
         return _beside(path, description)
     if "by_hand" in description:
-        raise LoadError("the study was made for asking and telling by hand: it has no objective to run")
+        raise LoadError(
+            "the study was made for asking and telling by hand: it has no objective to run; study.ask() and "
+            "study.tell() go on"
+        )
+    name = description.get("name")
+    if name not in entries("objectives"):
+        raise LoadError(
+            f"the study's objective {brief(name or dict(description))} is not registered: install the package that "
+            "has it, or call study.resume(objective=...)"
+        )
     settings = {key: value for key, value in description.items() if key != "name"}
     try:
-        return objective_by_name(description["name"], settings)
-    except (KeyError, NotFoundError):
-        raise LoadError(
-            f"the study's objective {brief(dict(description))} is not registered: call study.resume(objective=...)"
-        ) from None
+        return objective_by_name(name, settings)
+    except NotFoundError as error:
+        raise LoadError(f"{error}; the study was made with it: put it back, or start a new study") from None
 
 
 def _beside(path: str, description: Mapping[str, Any]) -> Objective:

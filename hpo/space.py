@@ -45,9 +45,8 @@ class Space(Mapping[str, Domain]):
         if isinstance(domains, Space):
             domains = domains._domains
         if not isinstance(domains, Mapping):
-            raise SpaceError(
-                f"the space is a {type(domains).__name__}, expected a dict of name to Float, Int or Choice"
-            )
+            found = f"{brief(domains)} ({type(domains).__name__})"
+            raise SpaceError(f"the space is {found}, expected a dict of name to Float, Int or Choice")
         if not domains:
             raise SpaceError("the space is empty: declare at least one hyperparameter")
         self._domains: dict[str, Domain] = {}
@@ -252,7 +251,7 @@ class Space(Mapping[str, Domain]):
 
 def _name(raw: Any) -> str:
     if not isinstance(raw, str):
-        raise SpaceError(f"hyperparameter name {brief(raw)} is a {type(raw).__name__}, expected a string")
+        raise SpaceError(f"hyperparameter name {brief(raw)} ({type(raw).__name__}), expected a string")
     name = unicodedata.normalize("NFC", raw)
     if not name or len(name) > MAX_NAME:
         raise SpaceError(f"hyperparameter name {brief(name, 20)} has {len(name)} characters, expected 1 to {MAX_NAME}")

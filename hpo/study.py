@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,7 +128,7 @@ class Study(StoredStudy):
 
         if self._test_data is None:
             raise UsageError(
-                f"study {self.name!r} has no winner: its objective {canonical(self.spec.objective)} has no test data "
+                f"study {self.name!r} has no winner: its objective {_called(self.spec.objective)!r} has no test data "
                 "to check one on; study.best is its answer"
             )
         if (known := self.known_winner()) is not None:
@@ -167,8 +167,8 @@ class Study(StoredStudy):
         found = None if "name" not in self.spec.objective else self._own_objective(objective)
         if found is None or not found.saves_models:
             raise UsageError(
-                f"study {self.name!r} has no model to save: its objective {canonical(self.spec.objective)} does not "
-                "hand out what it trained; take study.best_params and train your own"
+                f"study {self.name!r} has no model to save: its objective {_called(self.spec.objective)!r} does not "
+                f"hand out what it trained; train your own with what {self.command('best')} shows"
             )
         self.check_objective(found)
         self._release()
@@ -287,6 +287,12 @@ class Study(StoredStudy):
 
 def _ended(job: Job, value: float, seconds: float) -> Outcome:
     return succeeded(job, value, Spent(job.target, job.target - job.start, seconds, {}))
+
+
+def _called(objective: Mapping[str, Any]) -> str:
+    """The name of a described objective."""
+    named = (objective[key] for key in ("function", "build", "name") if key in objective)
+    return str(next(named, "by hand"))
 
 
 def load_study(name: str | None = None, store: str | Path | None = None) -> Study:

@@ -251,9 +251,8 @@ def _find(study: str | None) -> tuple[str | None, str | None, dict[str, Any]]:
         return where, Path(study).stem, _located(table, folder)
     known = shipped()
     if study not in known:
-        raise NotFoundError(
-            f"no study {study!r}, nor is it a FILE.toml or module:function: {did_you_mean(study, known)}"
-        )
+        hint = f"write {study[:-3]}:FUNCTION" if study.endswith(".py") else did_you_mean(study, known)
+        raise NotFoundError(f"no study {study!r}, nor is it a FILE.toml or module:function: {hint}")
     return f"study {study!r}", study, known[study]
 
 
@@ -263,19 +262,24 @@ def _read(path: Path) -> dict[str, Any]:
             raise LoadError(f"study file {path} has {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
         return _parsed(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise NotFoundError(f"no study file {path}: `hpo studies` lists the shipped ones") from None
+        raise NotFoundError(f"no study file {path}: `hpo init` writes one, `hpo studies` lists hpo's own") from None
     except OSError as error:
-        raise LoadError(f"study file {path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
+        raise LoadError(f"study file {path} cannot be read: {error.strerror}: check name and permissions") from error
+    except UnicodeDecodeError:
+        raise LoadError(f"study file {path} is not UTF-8 text: save it as UTF-8") from None
+    except ValueError as error:
         raise LoadError(f"study file {path} is not valid TOML: {error}") from error
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """The content of a TOML text; raises ValueError, or RecursionError where it is nested too deeply."""
+    """The content of a TOML text; raises ValueError for one that is none, or nested too deep."""
     bare = re.sub(r"[ \t]+", " ", _QUOTED.sub("x", text)).replace(" .", ".").replace(". ", ".")
     if any(word.count(".") >= MAX_PARTS for word in re.split(r"[^\w.-]+", bare)):
         raise ValueError(f"a key has more than {MAX_PARTS} parts with dots between")
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _check(table: Mapping[str, Any], inside: str = "") -> None:
@@ -337,7 +341,7 @@ def _parse(change: str) -> dict[str, Any]:
     try:
         read = _parsed(f"value = {value}")
         value = read["value"] if len(read) == 1 else value
-    except (ValueError, RecursionError):
+    except ValueError:
         if value[:1] in ("[", "{", '"', "'"):
             raise UsageError(f"{where}: the value is not valid TOML: texts inside lists need quotes") from None
     result = {section: {name: value} if name else value}

@@ -79,7 +79,7 @@ class StudySpec:
         """Where this specification differs from a stored one, a line each: `batch: stored 8, now 16`."""
         old, new = dict(_flat(stored)), dict(_flat(self))
         lines = [
-            f"{key}: stored {old.get(key, 'nothing')}, now {new.get(key, 'nothing')}"
+            _CHANGED.get(key, f"{key}: stored {old.get(key, 'nothing')}, now {new.get(key, 'nothing')}")
             for key in {**old, **new}
             if old.get(key) != new.get(key)
         ]
@@ -88,6 +88,10 @@ class StudySpec:
         return lines
 
 
+_CHANGED = {
+    "objective.digest": "objective.digest: the data have changed since the study was made",
+    "objective.init_digest": "objective.init_digest: the saved model has changed since the study was made",
+}
 _KINDS: dict[str, Any] = {
     "objective": Mapping,
     "settings": Mapping,

@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import numbers
+import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final
@@ -22,6 +23,7 @@ class _Unset:
 
 UNSET: Final = _Unset()  # "no default", since None may be one of a Choice's options
 
+_ADDRESS = re.compile(" at 0x[0-9a-fA-F]+>")  # in memory, which tells nobody anything
 _ENCODER = json.JSONEncoder(sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
@@ -80,6 +82,8 @@ def _advice(value: Any) -> str:
     """What to return instead, where that can be told."""
     if type(value) in (tuple, list) and len(value) > 1:
         return ": return the one that is optimised"
+    if value is None:
+        return ": return the value that is optimised"
     shape = getattr(value, "shape", ())
     one = isinstance(shape, tuple) and shape and all(length == 1 for length in shape)
     return " without dimensions: return value.item()" if one else ""
@@ -117,6 +121,7 @@ def brief(value: Any, limit: int = 80) -> str:
         text = repr(value)
     except Exception:  # an integer of too many digits, an object with a broken repr
         return f"<{type(value).__name__}>"
+    text = _ADDRESS.sub(">", text)
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 

@@ -114,7 +114,7 @@ def test_a_class_that_cannot_be_found_again_is_refused_at_once(go, path):
         ({"batch": 0}, "batch is 0"),
         ({"batch": 10**12}, "batch is"),
         ({"epochs": 3}, "has no epochs"),
-        ({"objective": growing}, "give epochs="),
+        ({"objective": growing}, "give epochs "),
         ({"objective": growing, "epochs": 0}, "epochs is 0"),
         ({"timeout": 0}, "timeout is 0"),
         ({"timeout": -1.5}, "timeout is -1.5"),

@@ -8,6 +8,7 @@ import pytest
 from hpo import registry
 from hpo.errors import LoadError, NotFoundError, UsageError
 from hpo.registry import entries, import_object, load, make_searcher, searcher_name
+from hpo.resolve import stored_objective
 from hpo.searcher import Searcher
 from searchers.halving import Halving
 from searchers.random import Random
@@ -146,3 +147,11 @@ def test_a_file_name_instead_of_a_module_gets_a_hint(module):
 def test_a_slip_in_a_searchers_name_before_a_colon_gets_a_hint():
     with pytest.raises(LoadError, match="did you mean 'optuna'"):
         make_searcher("optun:GPSampler")
+
+
+def test_a_study_whose_table_is_gone_says_so(tmp_path):
+    gone = tmp_path / "gone.csv"
+    with pytest.raises(LoadError, match=r"no data file '.*gone\.csv'.*put it back, or start a new study"):
+        stored_objective({"name": "simplenn", "data": str(gone), "target": "y"}, "maximize")
+    with pytest.raises(LoadError, match="objective 'strange' is not registered: install the package"):
+        stored_objective({"name": "strange"}, "maximize")

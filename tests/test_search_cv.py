@@ -231,7 +231,7 @@ def test_a_named_study_goes_on_and_belongs_to_its_data(tmp_path: Path) -> None:
     longer, through = run(14), run(14, name="through")
     assert scores(longer) == scores(through)
     assert len(longer.study_.trials) == 14
-    with pytest.raises(ConflictError, match=r"objective\.digest: stored"):
+    with pytest.raises(ConflictError, match=r"objective\.digest: the data have changed"):
         run(15, Y[::-1])
     with pytest.raises(ConflictError, match=r"objective\.scoring: stored null, now"):
         run(15, scoring="f1_macro")

@@ -72,6 +72,10 @@ class _Lazy(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise _ReaderLeftError from error
+        except click.UsageError as error:
+            if error.ctx is None and ctx.invoked_subcommand:  # click's own about the form of an option
+                error.ctx = click.Context(self, info_name=ctx.invoked_subcommand, parent=ctx)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -99,6 +103,10 @@ def main() -> None:
     try:
         code = cli(standalone_mode=False) or 0
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        code = error.exit_code
+        with contextlib.suppress(OSError, ValueError):
+            print(error.format_message(), file=sys.stderr)
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f" (`{context.command_path} --help` shows how)" if context else ""
@@ -118,7 +126,9 @@ def main() -> None:
         if error.errno not in (errno.ENOSPC, errno.EIO):  # a full disk under stdout; the store has errors of its own
             raise
         _discard(sys.stdout)
-        code = _complain(f"the output cannot be written: {error.strerror}", StorageError.exit_code)
+        code = _complain(
+            f"the output cannot be written: {error.strerror}: make room, or see to the disk", StorageError.exit_code
+        )
     try:
         sys.stderr.flush()
     except ValueError:  # closed by an objective

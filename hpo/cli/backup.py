@@ -9,7 +9,7 @@ from hpo.cli import options, render
 
 
 @click.command("backup")
-@click.argument("out", type=click.Path(dir_okay=False))
+@click.argument("out", type=click.Path(dir_okay=False, readable=False))
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @options.store
 @options.as_json

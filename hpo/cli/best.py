@@ -7,7 +7,9 @@ from hpo.cli import options, render
 
 @click.command("best")
 @click.argument("study", required=False)
-@click.option("--save", type=click.Path(), metavar="FILE", help="Write the winner's model, the very one tested.")
+@click.option(
+    "--save", type=click.Path(readable=False), metavar="FILE", help="Write the winner's model, the very one tested."
+)
 @click.option("--refit", is_flag=True, help="Save a model trained on all rows instead, which has no score.")
 @click.option("--force", is_flag=True, help="Save over an existing file.")
 @options.store

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @click.argument("study", required=False)
-@click.option("--salvage", metavar="OUT", type=click.Path(dir_okay=False), help="Save what can be read to a new store.")
+@click.option(
+    "--salvage",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, readable=False),
+    help="Save what can be read to a new store.",
+)
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @options.store
 @options.as_json
@@ -60,7 +65,7 @@ def _examine(path: Path, given: bool, as_json: bool) -> int:
     from hpo.store.examine import examine
     from hpo.text import counted
 
-    there = os.path.lexists(path)
+    there = _is_there(path)
     machine = list(examine_machine())
     if there:
         stored = list(examine(path))
@@ -80,6 +85,17 @@ def _examine(path: Path, given: bool, as_json: bool) -> int:
     if _problems(stored):
         return DataError.exit_code if there else NotFoundError.exit_code
     return LoadError.exit_code if _problems(machine) else 0
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, or something that this user may not look at."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _problems(items: list[Item]) -> int:
@@ -107,6 +123,7 @@ def _salvage(path: Path, out: str, force: bool, as_json: bool) -> None:
     if os.path.exists(out) and os.path.samefile(out, path):
         raise UsageError(f"{out!r} is the damaged store itself: name another file")
     more = f"{out}-trials.jsonl"
+    check_new(out, overwrite=force)
     check_new(more, overwrite=True)
     with new_file(out, overwrite=force) as file:
         done = salvage(path, file)

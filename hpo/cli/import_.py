@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.argument("file", metavar="FILE.jsonl", type=click.Path(allow_dash=True))
+@click.argument("file", metavar="FILE.jsonl", type=click.Path(allow_dash=True, readable=False))
 @click.option("--name", help="The study's name here [default: its own].")
 @options.store
 @options.as_json
@@ -54,7 +54,7 @@ def _opened(file: str) -> BinaryIO:
     except IsADirectoryError:
         raise UsageError(f"{file!r} is a folder, expected a file that `hpo export --format jsonl` wrote") from None
     except (OSError, ValueError) as error:
-        raise StorageError(f"file {file!r} cannot be read: {error}") from error
+        raise StorageError(f"file {file!r} cannot be read: {error}: check its name and the disk") from error
 
 
 def _lines(binary: BinaryIO) -> Iterator[str]:

@@ -11,7 +11,7 @@ from hpo.cli import render
 
 
 @click.command("init")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--data", metavar="TABLE", help="What to train on: a CSV or Parquet file, or the name of generated data.")
 @click.option("--target", metavar="COLUMN", help="What to predict.")
 @click.option("--task", help="classification or regression [default: as the target looks].")
@@ -21,7 +21,8 @@ def command(file: Path, force: bool, **settings: str | None) -> None:
 
     With --data and --target it is one for your table: its columns, and a search space that suits it.
     """
-    from hpo.errors import CannotCreateError, UsageError
+    from hpo.errors import UsageError
+    from hpo.files import check_new, new_file
     from hpo.progress import Display
     from hpo.study_template import template
     from hpo.text import printable
@@ -29,14 +30,15 @@ def command(file: Path, force: bool, **settings: str | None) -> None:
 
     if file.suffix != ".toml":
         raise UsageError(f"study file {printable(repr(str(file)))} ends in {file.suffix!r}, expected .toml")
-    if file.exists() and not force:
-        raise CannotCreateError(f"study file {file} exists: give another name, or --force to write over it")
+    check_new(file, force)
     given: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
     objective = SimpleNNObjective(**given)
     given["data"] = objective.data
     if objective.digest:  # a table
         given |= {"data": _seen_from(file.parent, given["data"]), "task": objective.dataset.task}
-    _write(file, template(str(file), objective, given), force)
+    text = template(str(file), objective, given)
+    with new_file(file, force) as out:
+        out.write(text.encode())
     display = Display()
     for notice in objective.notices():
         display.note(f"data: {notice}")
@@ -49,17 +51,3 @@ def _seen_from(folder: Path, data: str) -> str:
         return Path(os.path.relpath(data, folder)).as_posix()
     except ValueError:  # on another drive
         return str(Path(data).absolute())
-
-
-def _write(file: Path, text: str, force: bool) -> None:
-    from hpo.errors import CannotCreateError, NoPermissionError
-
-    try:
-        with file.open("w" if force else "x", encoding="utf-8", newline="\n") as out:
-            out.write(text)
-    except PermissionError as error:
-        raise NoPermissionError(f"study file {file} may not be written: {error.strerror}") from None
-    except FileNotFoundError:
-        raise CannotCreateError(f"cannot create {file}: no folder {file.parent}; make it first") from None
-    except OSError as error:
-        raise CannotCreateError(f"cannot create {file}: {error.strerror}") from None

@@ -17,7 +17,7 @@ def store(function: F) -> F:
     """`--store`."""
     return click.option(
         "--store",
-        type=click.Path(dir_okay=False),
+        type=click.Path(dir_okay=False, readable=False),
         help="The store's file [default: $HPO_STORE, else ./hpo.db].",
     )(function)
 

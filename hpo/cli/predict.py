@@ -22,9 +22,9 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 
 
 @click.command("predict")
-@click.argument("model", type=click.Path())
-@click.argument("table", type=click.Path())
-@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="Write there instead of stdout.")
+@click.argument("model", type=click.Path(readable=False))
+@click.argument("table", type=click.Path(readable=False))
+@click.option("-o", "--output", type=click.Path(readable=False), metavar="FILE", help="Write there instead of stdout.")
 @click.option("--force", is_flag=True, help="Write over an existing file.")
 def command(model: str, table: str, output: str | None, force: bool) -> None:
     """Predict the rows of TABLE (.csv, .tsv, .parquet) with MODEL, a file of `hpo best --save`, as CSV.

@@ -2,12 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hpo.store.codec import json_float
 from hpo.text import printable, value_text
 
+FOLDED = 16  # columns of a terminal that a text in a table takes at least, if it is that long
+BETWEEN = 3  # columns between two of a table
+_EXACT = (int, float, type(None))
 WIDE = 10_000  # columns when the output is no terminal: nothing is wrapped or cut
 
 
@@ -67,21 +70,40 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None 
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    result = Table(
-        box=SIMPLE_HEAD,
-        title=Text(printable(title)) if title else None,
-        title_justify="left",
-        pad_edge=False,
-        leading=int(prose and sys.stdout.isatty()),
-    )
-    for index, name in enumerate(head):
-        numeric = all(isinstance(row[index], (int, float, type(None))) for row in rows) and rows
-        result.add_column(
-            Text(printable(name)), justify="right" if numeric else "left", overflow="fold", no_wrap=bool(numeric)
+    exact = [bool(rows) and all(isinstance(row[i], _EXACT) for row in rows) for i in range(len(head))]
+    texts = [["" if cell is None else value_text(cell) for cell in row] for row in rows]
+    console = _console()
+    for part in _parts([printable(name) for name in head], texts, exact, console.width):
+        result = Table(
+            box=SIMPLE_HEAD,
+            title=Text(printable(title)) if title else None,
+            title_justify="left",
+            pad_edge=False,
+            leading=int(prose and sys.stdout.isatty()),
         )
-    for row in rows:
-        result.add_row(*(Text("" if cell is None else value_text(cell)) for cell in row))
-    _console().print(result)
+        for i in part:
+            justify: Any = "right" if exact[i] else "left"
+            result.add_column(Text(printable(head[i])), justify=justify, overflow="fold", no_wrap=exact[i])
+        for row in texts:
+            result.add_row(*(Text(row[i]) for i in part))
+        console.print(result)
+        title = None
+
+
+def _parts(head: Sequence[str], rows: Sequence[Sequence[str]], exact: Sequence[bool], room: int) -> Iterator[list[int]]:
+    """The columns of a table that fit side by side: all of them, or part by part, the first column in each."""
+    from rich.cells import cell_len
+
+    own = [max(map(cell_len, column)) for column in zip(head, *rows, strict=True)]
+    needed = [width if number else min(width, FOLDED) for width, number in zip(own, exact, strict=True)]
+    part, used = [0], needed[0]
+    for i in range(1, len(head)):
+        if used + BETWEEN + needed[i] > room and len(part) > 1:
+            yield part
+            part, used = [0], needed[0]
+        part.append(i)
+        used += BETWEEN + needed[i]
+    yield part
 
 
 def facts(pairs: Mapping[str, Any]) -> None:

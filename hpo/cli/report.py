@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command("report")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="Write one HTML file, complete in itself.")
+@click.option(
+    "-o", "--output", type=click.Path(readable=False), metavar="FILE", help="Write one HTML file, complete in itself."
+)
 @click.option("--force", is_flag=True, help="Write over an existing file.")
 @options.store
 @options.as_json
@@ -40,7 +42,9 @@ def command(names: tuple[str, ...], output: str | None, force: bool, store: str 
     if as_json:
         render.emit_json({"path": output, "figures": figures})
     else:
-        render.line(f"{output}: {figures} figures on {', '.join(s.name for s in found if not s.folded)}")
+        render.line(
+            f"{output}: {figures} figure{'s' * (figures != 1)} on {', '.join(s.name for s in found if not s.folded)}"
+        )
 
 
 def _subjects(names: Sequence[str], path: str | None) -> list[Any]:

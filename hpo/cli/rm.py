@@ -52,7 +52,9 @@ def command(names: Sequence[str], yes: bool, store: str | None, as_json: bool) -
 
 def _named(store: Store, names: Sequence[str]) -> tuple[list[StudyRow], list[ComparisonRow]]:
     """The studies and comparisons that are meant."""
+    from hpo.store import default_path
     from hpo.store.comparisons import Comparisons
+    from hpo.text import command as shell
 
     comparisons = Comparisons(store)
     studies: dict[str, StudyRow] = {}
@@ -65,8 +67,9 @@ def _named(store: Store, names: Sequence[str]) -> tuple[list[StudyRow], list[Com
             continue
         studies[name] = store.study(name)
         if (comparison := comparisons.of_study(studies[name].id)) is not None:
+            remove = shell("rm", comparison, store.path, default_path())
             raise ConflictError(
-                f"study {name!r} is a run of comparison {comparison!r}: `hpo rm` removes a comparison with all its runs"
+                f"study {name!r} is a run of comparison {comparison!r}: {remove} removes that with all its runs"
             )
     return list(studies.values()), list(compared.values())
 

@@ -59,7 +59,8 @@ def _show_log(printed: str, number: int, as_json: bool) -> None:
     elif printed:
         render.line(overwritten(printed).removesuffix("\n"))
     else:
-        click.echo(f"trial {number} printed nothing, or ran where it is not caught: give --workers", err=True)
+        caught = "or ran where it is not caught: `hpo run --workers N` catches it"
+        click.echo(f"trial {number} printed nothing, {caught}", err=True)
 
 
 def _code(study: Study, number: int | None) -> str:

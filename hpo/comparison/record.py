@@ -36,7 +36,8 @@ def held(store: Store, row: ComparisonRow, advice: str = WAIT_OR_RENAME) -> Iter
     if not lock.acquire():
         owner = comparisons.get(row.name)
         raise LockedError(
-            f"comparison {row.name!r} is being run by process {owner.owner_pid} on host {owner.owner_host}: {advice}"
+            f"comparison {row.name!r} is being run by process {owner.owner_pid} on host {owner.owner_host}: "
+            + advice.format(owner.owner_pid)
         )
     try:
         yield

@@ -24,8 +24,9 @@ def save_answer(
     content = objective.model_file(job, study=study.name, scores=None if refit else scores, everything=refit)
     if content is None:
         rows = "on all rows" if refit else "again"
+        advice = "; without refit the model that was tested can be saved" if refit and study.has_test_data else ""
         raise NoResultError(
-            f"study {study.name!r}: trial {job.number} diverges when it trains {rows}: nothing is saved"
+            f"study {study.name!r}: trial {job.number} diverges when it trains {rows}: nothing is saved{advice}"
         )
     with new_file(path, overwrite) as file:
         file.write(content)

@@ -166,9 +166,12 @@ def _storage(url: str, name: str) -> RDBStorage:
         wait = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith("sqlite") else {}
         return RDBStorage(url, engine_kwargs=wait)
     except ImportError as error:
-        raise UsageError(f"database {name}: its driver is not installed: {error}") from error
+        raise UsageError(
+            f"database {name}: its driver is not installed: pip install the one that SQLAlchemy names for such "
+            "databases, or export to a file, sqlite:///out.db"
+        ) from error
     except RuntimeError as error:  # about the version of the schema
-        raise DataError(f"database {name}: {headline(str(error))}") from error
+        raise DataError(f"database {name}: {headline(str(error))}; or export to another database") from error
 
 
 def _take(session: Session, study: int, mark: Mapping[str, Any], where: str, same_direction: bool) -> None:
@@ -221,7 +224,11 @@ def _errors(name: str) -> Iterator[None]:
         yield
     except sa.exc.OperationalError as error:
         if "locked" in str(error.orig):
-            raise LockedError(f"database {name} is in use by another program: try again later") from error
-        raise StorageError(f"database {name}: {error.orig}") from error
+            raise LockedError(
+                f"database {name} was locked by another program for {BUSY_SECONDS:.0f} s: wait for that to end, or end "
+                "it, then try again"
+            ) from error
+        raise StorageError(f"database {name} cannot be used: {error.orig}: check that it can be written") from error
     except (sa.exc.SQLAlchemyError, StorageInternalError) as error:
-        raise DataError(f"database {name} is none of Optuna's: {headline(str(error))}") from error
+        why = headline(str(getattr(error, "orig", None) or error))
+        raise DataError(f"database {name} is none of Optuna's ({why}): export to another database") from error

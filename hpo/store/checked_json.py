@@ -35,6 +35,8 @@ def parse(line: str) -> Any:
         return json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         why = "nested too deep" if isinstance(error, RecursionError) else str(error).partition(";")[0]
+        if isinstance(error, json.JSONDecodeError):
+            why = f"{error.msg.removesuffix(' at').lower()} at character {error.pos + 1}"
         raise UnexpectedError(f"no JSON ({why}), expected one object a line") from None
 
 

@@ -48,7 +48,7 @@ def load(text: str) -> dict[str, Any]:
     try:
         found = _DECODER.decode(text)
     except (TypeError, ValueError, RecursionError) as error:
-        raise AlteredError(str(error)) from error
+        raise AlteredError(f"{brief(text, 40)} where JSON is expected") from error
     if not isinstance(found, dict):
         raise AlteredError(f"{brief(found)} where an object is expected")
     return found

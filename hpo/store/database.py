@@ -23,16 +23,18 @@ from hpo.errors import (
     NotFoundError,
     StorageError,
 )
-from hpo.files import give_name
+from hpo.files import give_name, no_folder
 from hpo.store import place, version
 from hpo.store.damage import damaged
-from hpo.store.refusal import in_words, refusal
+from hpo.store.refusal import holders, in_words, refusal
 from hpo.store.schema import APPLICATION_ID, SCHEMA, VERSION
 
 Row = dict[str, Any]
 SQLITE_VERSION = sqlite3.sqlite_version_info
 BUSY_SECONDS = 60.0
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
+_ELSEWHERE = "check the folder's permissions and room, or name another store with --store"
+_REPLACED = "was replaced by another file while it was in use: put the old one back"
 _DAMAGE = ("Could not decode", "unsupported file format")  # damage that SQLite has no code for
 _opening = threading.Lock()
 _living: "weakref.WeakSet[Database]" = weakref.WeakSet()  # of this process
@@ -272,9 +274,9 @@ class Database:
     def _check_place(self) -> None:
         found = place.identity(self.file)
         if found is None:
-            raise StorageError(f"store {self.path} was deleted or moved while it was in use")
+            raise StorageError(f"store {self.path} was deleted or moved while it was in use: put it back")
         if found != self._place:
-            raise StorageError(f"store {self.path} was replaced by another file while it was in use")
+            raise StorageError(f"store {self.path} {_REPLACED}")
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -316,7 +318,7 @@ def _check_pages_were_read(problems: Sequence[str], path: Path) -> None:
 def _create(path: Path) -> None:
     """Make an empty store under a temporary name and link it into place: it appears whole, or not at all."""
     if not path.parent.is_dir():
-        raise CannotCreateError(f"cannot create store {path}: no folder {path.parent}; make it first")
+        raise no_folder(path, "store ")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
         temporary.unlink(missing_ok=True)  # of a process that was killed here and had the same numbers
@@ -329,10 +331,12 @@ def _create(path: Path) -> None:
             give_name(temporary, path)
     except sqlite3.Error as error:
         refused = refusal(temporary)
-        why = f"{error}: check the folder's permissions" if refused is None else in_words(refused)
-        raise CannotCreateError(f"cannot create store {path}: {why}") from error
+        if refused is not None:
+            refused.filename = None  # the temporary name, which tells nobody anything
+        why = str(error) if refused is None else in_words(refused)
+        raise CannotCreateError(f"cannot create store {path}: {why}: {_ELSEWHERE}") from error
     except OSError as error:
-        raise CannotCreateError(f"cannot create store {path}: {in_words(error)}") from error
+        raise CannotCreateError(f"cannot create store {path}: {in_words(error)}: {_ELSEWHERE}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -345,16 +349,20 @@ def _translate(error: sqlite3.Error, path: Path, file: Path) -> HpoError:
     if str(error).startswith("Could not decode to UTF-8"):  # the module's own: it goes on to quote all of the text
         return damaged(path, "a text is not UTF-8")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LockedError(f"store {path} was locked by another process for {BUSY_SECONDS:.0f} s: try again")
+        return LockedError(
+            f"store {path} was locked for {BUSY_SECONDS:.0f} s, now by {holders(file)}: wait for that to end, or end "
+            "it, then try again"
+        )
     if extended == sqlite3.SQLITE_READONLY_DBMOVED:
-        return StorageError(f"store {path} was replaced by another file while it was in use")
+        return StorageError(f"store {path} {_REPLACED}")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return damaged(path, error)
     if code == sqlite3.SQLITE_FULL:
-        return DiskError(f"store {path}: the disk is full ({os.strerror(errno.ENOSPC)}): make room")
+        return DiskError(f"store {path} cannot be written: the disk is full ({os.strerror(errno.ENOSPC)}): make room")
     if code not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
         broken = any(said in str(error) for said in _DAMAGE)
-        return damaged(path, error) if broken else StorageError(f"store {path}: {error}")
+        unknown = f"store {path} cannot be used: {error}: `hpo doctor` examines it"
+        return damaged(path, error) if broken else StorageError(unknown)
     refused = refusal(file)
     why = f"{error} ({getattr(error, 'sqlite_errorname', code)})" if refused is None else in_words(refused)
     if code == sqlite3.SQLITE_IOERR or (refused is not None and refused.errno in _PASSING):

@@ -37,7 +37,10 @@ class DriverLock:
                 "file and folder"
             ) from None
         except OSError as error:
-            raise StorageError(f"lock file {self.path}: {in_words(error)}") from error
+            raise StorageError(
+                f"lock file {self.path} cannot be made or locked: {in_words(error)}: make room there, or put the store on "
+                "a disk of this machine"
+            ) from error
 
     def _acquire(self) -> bool:
         while True:

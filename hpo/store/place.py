@@ -12,7 +12,7 @@ from typing import Literal
 from hpo.errors import DataError, LockedError, NoPermissionError, StorageError
 from hpo.store import filesystem
 from hpo.store.pages import MAGIC
-from hpo.store.refusal import in_words
+from hpo.store.refusal import holders, in_words
 
 # Warnings name no line of the caller: said from one place they are shown once, however often a store is opened.
 
@@ -34,7 +34,7 @@ def identity(path: Path) -> tuple[int, int] | None:
             f"store {path} cannot be reached by this user: {in_words(error)}: check its folders' permissions"
         ) from None
     except (OSError, ValueError) as error:
-        raise StorageError(f"store {path} cannot be reached: {error}") from error
+        raise StorageError(f"store {path} cannot be reached: {error}: name another store with --store") from error
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "not an ordinary file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
@@ -59,7 +59,9 @@ def in_wal_mode(path: Path) -> bool:
             f"store {path} may not be read by this user: {in_words(error)}: check its permissions"
         ) from None
     except OSError as error:
-        raise StorageError(f"store {path} cannot be read: {in_words(error)}") from error
+        raise StorageError(
+            f"store {path} cannot be read: {in_words(error)}: look at the disk, then try again"
+        ) from error
     if header[:16] != MAGIC:
         what = "an empty file" if not header else "not an SQLite file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
@@ -145,7 +147,9 @@ def copy(path: Path, folder: Path) -> Path:
     for file in files:
         shutil.copyfile(file, folder / file.name)
     if before != [_state(file) for file in files]:
-        raise LockedError(f"store {path} is being written: try again")
+        raise LockedError(
+            f"store {path} changed while it was copied to be read, since {holders(path)} writes it: try again in a moment"
+        )
     return folder / files[0].name
 
 

@@ -17,6 +17,25 @@ def in_words(error: OSError) -> str:
     return f"{error.strerror or error} (errno {number}, {name}){where}"
 
 
+def holders(path: Path) -> str:
+    """Who has a file locked, as Linux tells it: `process 4711`; `another process` where that is not known.
+
+    The locks of this process do not count.
+    """
+    pids = set[int]()
+    with contextlib.suppress(OSError, ValueError):
+        found = os.stat(path)
+        file = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        for line in Path("/proc/locks").read_text("ascii").splitlines():  # 1: POSIX ADVISORY WRITE 4711 08:01:42 0 EOF
+            words = line.split()
+            if file in words and words[1] != "->":  # which waits
+                pids.add(int(words[words.index(file) - 1]))
+    named = sorted(pid for pid in pids if pid > 0 and pid != os.getpid())
+    if not named:
+        return "another process"
+    return f"process {named[0]}" if len(named) == 1 else f"processes {', '.join(map(str, named))}"
+
+
 def refusal(path: Path) -> OSError | None:
     """What goes wrong if one does by hand what SQLite does to write `path`; None: nothing does.
 
@@ -27,7 +46,8 @@ def refusal(path: Path) -> OSError | None:
     file, trying = -1, path
     probe: str | None = None
     try:
-        if not os.access(path, os.W_OK):
+        there = os.path.lexists(path)
+        if there and not os.access(path, os.W_OK):
             # never closed if it succeeds after all: closing the file would drop the locks that SQLite holds on it
             os.open(path, os.O_RDWR)
         trying = journal
@@ -36,7 +56,8 @@ def refusal(path: Path) -> OSError | None:
         trying = path.parent
         file, probe = tempfile.mkstemp(dir=trying, prefix=".hpo-", suffix=".probe")
         trying = path
-        os.lseek(file, os.stat(path).st_size, os.SEEK_SET)  # a limit on the size of files counts the hole, too
+        size = os.stat(path).st_size if there else 0
+        os.lseek(file, size, os.SEEK_SET)  # a limit on the size of files counts the hole, too
         os.write(file, bytes(PAGE_BYTES))
         os.fsync(file)
     except OSError as error:

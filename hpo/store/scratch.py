@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -94,4 +95,6 @@ def _translated() -> Iterator[None]:
     except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError) as error:
         raise DataError(f"a row that no store can hold: {error}") from error
     except sqlite3.Error as error:
-        raise StorageError(f"a temporary database, in $TMPDIR: {error}: make room there") from error
+        raise StorageError(
+            f"a temporary database, in {tempfile.gettempdir()}: {error}: make room there, or set TMPDIR"
+        ) from error

@@ -179,14 +179,18 @@ class _Reading:
             yield line
 
     def _error(self, line: int, what: str) -> DataError:
-        return DataError(f"{self.source}, line {line}: {what}; `hpo export --format jsonl` writes such files")
+        return DataError(
+            f"{self.source}, line {line}: {what}; nothing is imported, `hpo export --format jsonl` writes such files"
+        )
 
     def _take(self, found: Any) -> None:
         if self.line == 1:
             if not isinstance(found, dict) or "study" not in found:
                 raise UnexpectedError(f"{brief(found, 40)}, expected the object that describes the study (key 'study')")
             if type(found.get("format")) is not int or found["format"] != FORMAT:
-                raise UnexpectedError(f"format {brief(found.get('format'), 40)}, expected {FORMAT}: use the same hpo")
+                raise UnexpectedError(
+                    f"format {brief(found.get('format'), 40)}, expected {FORMAT}: use the hpo that wrote it"
+                )
             self._study(fields(found, "the line", {"study": OBJECT, "format": whole()})["study"])
         elif isinstance(found, dict) and "events" in found and not self.trials:
             self._add_events(fields(found, "the line", {"events": _EVENTS})["events"])

@@ -11,6 +11,7 @@ from hpo.errors import HpoError, LockedError, StorageError
 from hpo.store import place
 from hpo.store.damage import damaged
 from hpo.store.database import Row
+from hpo.store.refusal import holders
 
 _UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's message quotes damaged text
 
@@ -97,7 +98,9 @@ def _unreadable(path: Path, error: Exception) -> HpoError:
     """What SQLite raised, as an error of ours; unlike `database`'s it tries nothing beside the file to learn more."""
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LockedError(f"store {path} is locked by another process: try again")
+        return LockedError(
+            f"store {path} is locked by {holders(path)}: wait for that to end, or end it, then try again"
+        )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
-        return StorageError(f"store {path} cannot be read: {error}")
+        return StorageError(f"store {path} cannot be read: {error}: check its permissions and the disk, then try again")
     return damaged(path, error)

@@ -27,6 +27,7 @@ import hashlib
 import io
 import json
 import math
+import pickle
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 _MAGIC: Final = b"PK\x03\x04"  # of a zip archive, which torch.save writes
+_SAVES: Final = "`hpo best --save`"  # what writes one
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "format": int,
     "hpo": str,
@@ -125,14 +127,15 @@ def read(path: Path) -> bytes:
         with path.open("rb") as file:
             head = file.read(len(_MAGIC))
             if head != _MAGIC:
-                raise DataError(f"{name} is no saved model: it begins with {head!r}, expected {_MAGIC!r}")
+                raise DataError(f"{name} is no saved model: {_SAVES} writes one")
             return head + file.read()
     except FileNotFoundError:
-        raise NotFoundError(f"no saved model {name}") from None
+        raise NotFoundError(f"no saved model {name}: {_SAVES} writes one") from None
     except PermissionError:
-        raise NoPermissionError(f"saved model {name} may not be read by this user") from None
+        raise NoPermissionError(f"saved model {name} may not be read by this user: check its permissions") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"saved model {name} cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"saved model {name} cannot be read: {why}: give a file that {_SAVES} wrote") from None
 
 
 @own_mode()
@@ -153,24 +156,26 @@ def unpack(content: bytes, path: Path) -> dict[str, Any]:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever zipfile and torch raise for what is not theirs
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise DataError(f"{name} is damaged, or no saved model: {printable(reason)}") from None
+        if isinstance(error, pickle.UnpicklingError):  # torch's text goes on to advise running what the file says
+            reason = "more is in it than plain tensors"
+        raise refused(path, reason) from None
     if not isinstance(state, dict) or type(state.get("format")) is not int or "hpo" not in state:
-        raise DataError(f"{name} is no model that hpo saved: it has no format")
+        raise refused(path, "it has no format")
     if state["format"] > FORMAT:
         raise DataError(
             f"{name} has format {state['format']}, written by hpo {printable(state['hpo'])}; this is hpo "
-            f"{hpo.__version__}, which knows formats up to {FORMAT}: install the newer one"
+            f"{hpo.__version__}, which knows formats up to {FORMAT}: install the hpo that wrote it"
         )
     for key, kind in _TYPES.items():
         if key not in state or not isinstance(state[key], kind) or isinstance(state[key], bool):
             found = type(state[key]).__name__ if key in state else "nothing"
-            raise DataError(f"{name}: {key} is {found}, expected {_kind(kind)}")
+            raise refused(path, f"{key} is {found}, expected {_kind(kind)}")
     for key in _OF_TENSORS:
         for part, tensor in state[key].items():
             if not _is_plain(tensor):
-                raise DataError(f"{name}: {key}[{printable(brief(part))}] is no plain tensor")
+                raise refused(path, f"{key}[{brief(part)}] is no plain tensor")
     if _too_large(state):
-        raise DataError(f"{name} is no model that hpo saved: more than {_MOST_PARTS} values")
+        raise refused(path, f"more than {_MOST_PARTS} values")
     return state
 
 
@@ -253,7 +258,13 @@ def digest_of(state: Mapping[str, Any]) -> str:
 def check_digest(state: Mapping[str, Any]) -> None:
     """Raise ValueError if something has changed since the file was written."""
     if digest_of(state) != state["digest"]:
-        raise ValueError("its content is not what was written: it is damaged or was altered")
+        raise ValueError("its content is not what was written")
+
+
+def refused(path: Path, why: object) -> DataError:
+    """The error about a file that looks like a saved model, and is none, or none any more."""
+    reason = printable(" ".join(str(why).split()))
+    return DataError(f"{shown(path)} is damaged, or no model that hpo saved ({reason}): {_SAVES} writes it anew")
 
 
 def shown(path: Path) -> str:

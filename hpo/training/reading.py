@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import warnings
 import zlib
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
+_EXPECTED: Final = "expected the names of columns, and rows below them"
 _HEAD = 4096  # bytes from which a file's kind is told
 
 
@@ -45,17 +47,24 @@ def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
     try:
         head = _head(path, bool(compressed))
         if not head.strip():
-            raise DataError(f"data file {_name(path)} is empty")
+            raise DataError(f"data file {_name(path)} is empty: {_EXPECTED}")
         frame = _parquet(path, head) if kind == "parquet" else _csv(path, head, _SEPARATORS[f".{kind}"], set(text))
     except FileNotFoundError:
-        raise NotFoundError(f"no data file {_name(path)}") from None
-    except PermissionError as error:
-        raise NoPermissionError(f"data file {_name(path)} may not be read: {error}") from None
+        raise not_found(path) from None
+    except PermissionError:
+        raise NoPermissionError(
+            f"data file {_name(path)} may not be read by this user: check its permissions"
+        ) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"data file {_name(path)} cannot be read: {error}") from None
+        raise DataError(f"data file {_name(path)} cannot be read: {error}: is the file whole?") from None
     if frame.empty:
-        raise DataError(f"data file {_name(path)} has a header but no rows")
+        raise DataError(f"data file {_name(path)} has a header but no rows: {_EXPECTED}")
     return frame
+
+
+def not_found(path: str | os.PathLike[str]) -> NotFoundError:
+    """The error about a table that is not there."""
+    return NotFoundError(f"no data file {_name(Path(path))}: give the path of a CSV, TSV or Parquet file")
 
 
 def _name(path: Path) -> str:
@@ -94,9 +103,12 @@ def _csv(path: Path, head: bytes, separator: str, text: set[str]) -> pd.DataFram
                 low_memory=False,  # one type for a column, not one for each block of it
             )
     except UnicodeDecodeError as error:
-        raise DataError(f"data file {_name(path)} is not UTF-8 text ({error}): save it as UTF-8") from None
+        raise DataError(
+            f"data file {_name(path)} is not UTF-8 text (byte 0x{error.object[error.start]:02x}): save it as UTF-8"
+        ) from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-        raise DataError(f"data file {_name(path)} is not a table: {str(error).strip()}") from None
+        why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise DataError(f"data file {_name(path)} is not a table: {why}: mend the file") from None
 
 
 def _parquet(path: Path, head: bytes) -> pd.DataFrame:
@@ -113,4 +125,4 @@ def _parquet(path: Path, head: bytes) -> pd.DataFrame:
         refuse_duplicates(parquet.read_schema(path).names, f"data file {_name(path)}")
         return pd.read_parquet(path, engine="pyarrow")
     except (pyarrow.ArrowException, ValueError) as error:
-        raise DataError(f"data file {_name(path)} is damaged: {error}") from None
+        raise DataError(f"data file {_name(path)} is damaged, write it again: {error}") from None

@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hpo.errors import DataError, HpoError, UsageError
-from hpo.text import printable
+from hpo.errors import HpoError, UsageError
 from hpo.torch_mode import own_mode
 from hpo.training import model_file, warm_start
 from hpo.training.data import Dataset
@@ -212,6 +211,5 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
         model = SavedModel(**(same | made))
         _ = model.network  # built now: weights that do not fit are an error of the file
     except (ValueError, TypeError, KeyError, RuntimeError, HpoError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{model_file.shown(path)} is no model that hpo saved: {printable(reason)}") from None
+        raise model_file.refused(path, error) from None
     return model

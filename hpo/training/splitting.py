@@ -155,7 +155,9 @@ class Splitter:
     def folds(self, held: np.ndarray, folds: int, seed: int, notices: list[str]) -> Folds:
         """Folds of the rows `held`, see `make_folds`; raises DataError where there are too few rows or groups."""
         if folds > len(held):
-            raise DataError(f"{self.name} has {len(held)} rows to train and validate on, too few for {folds} folds")
+            raise DataError(
+                f"{self.name} has {len(held)} rows to train and validate on, too few for {folds} folds: ask for fewer"
+            )
         if folds > 1 and self.groups is not None:
             self._require_groups(self.groups[held], folds, "folds")
         elif folds > 1 and self.strata is not None:
@@ -172,4 +174,7 @@ class Splitter:
     def _require_groups(self, groups: np.ndarray, parts: int, what: str) -> None:
         count = len(np.unique(groups))
         if count < parts:
-            raise DataError(f"{self.name} has {count} groups, too few for {parts} {what}: no group may be on two sides")
+            raise DataError(
+                f"{self.name} has {count} group{'s' * (count != 1)}, too few for {parts} {what}, since no group may be "
+                "on two sides: give another column for the groups, or none"
+            )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hpo.errors import DataError, NotFoundError, UsageError, did_you_mean
+from hpo.errors import DataError, UsageError, did_you_mean
 from hpo.text import printable
 from hpo.training.data import Dataset
-from hpo.training.reading import read_table
+from hpo.training.reading import not_found, read_table
 from hpo.training.schema import as_frame, infer, listed, shown, text_of, to_numbers
 from hpo.training.splitting import Splitter
 from hpo.values import brief
@@ -115,7 +115,7 @@ def build(source: TableSource, data_seed: int, folds: int = 1) -> Dataset:
         if table is not None and table.left_out:
             notices.append(f"rows of {table.name} without a target are left out: {table.left_out}")
     if len(main.y) < LEAST_ROWS:
-        raise DataError(f"{main.name} has {len(main.y)} rows with a target, expected at least {LEAST_ROWS}")
+        raise DataError(f"{main.name} has {len(main.y)} rows with a target, expected at least {LEAST_ROWS}: add rows")
     classes = _classes(main, source.task, notices)
     y = _numbers(main, classes)
     splitter = Splitter(main.name, len(y), y if classes else None, classes, _groups(main, source.group))
@@ -133,7 +133,10 @@ def build(source: TableSource, data_seed: int, folds: int = 1) -> Dataset:
     x, unknown = schema.encode(inputs)
     if tested is not None:
         _refuse_shared_groups(main, tested, source.group)
-        more, unknown = schema.encode(tested.frame)
+        try:
+            more, unknown = schema.encode(tested.frame)
+        except DataError as error:
+            raise DataError(f"test data {tested.name}: {error}") from None
         test = np.arange(len(x), len(x) + len(more))
         x, y = np.concatenate([x, more]), np.concatenate([y, _numbers(tested, classes)])
     if unknown:
@@ -164,9 +167,11 @@ def _identity(table: Any) -> Any:
         try:
             state = path.stat()
         except FileNotFoundError:
-            raise NotFoundError(f"no data file {printable(repr(str(table)))}") from None
+            raise not_found(table) from None
         except (OSError, ValueError) as error:  # a name that no file can have, a folder that may not be looked into
-            raise DataError(f"data file {printable(brief(str(table)))} cannot be read: {error}") from None
+            raise DataError(
+                f"data file {printable(brief(str(table)))} cannot be read: {error}: check its path"
+            ) from None
         return str(path), state.st_size, state.st_mtime_ns
     return tuple(map(_Same, table)) if isinstance(table, tuple) else _Same(table)
 
@@ -234,7 +239,7 @@ def _classes(rows: _Labelled, task: str | None, notices: list[str]) -> tuple[str
     if y.dtype.kind in "mMc":
         raise DataError(f"{where} holds {y.dtype}, expected numbers or text")
     if len(values) < 2:
-        raise DataError(f"{where} is {shown(text_of(values[0]))} in every row: there is nothing to learn")
+        raise DataError(f"{where} is {shown(text_of(values[0]))} in every row: there is nothing to learn; name another")
     numeric = y.dtype.kind in "iuf"
     if task is None and numeric and len(values) > MOST_NUMERIC_CLASSES:
         task = "regression"
@@ -242,7 +247,7 @@ def _classes(rows: _Labelled, task: str | None, notices: list[str]) -> tuple[str
     if task == "regression":
         return ()
     if len(values) > len(y) / 2:
-        advice = ": say task = 'regression'?" if numeric else ""
+        advice = ": say task = 'regression'?" if numeric else ": name another target"
         raise DataError(f"{where} has {len(values)} different values in {len(y)} rows, too many for classes{advice}")
     ordered = sorted(values) if numeric else sorted(values, key=text_of)
     return tuple(dict.fromkeys(map(text_of, ordered)))
@@ -258,7 +263,10 @@ def _numbers(rows: _Labelled, classes: tuple[str, ...]) -> np.ndarray:
     codes, values = pd.factorize(rows.y)
     strange = [text_of(value) for value in values if text_of(value) not in number]
     if strange:
-        raise DataError(f"{rows.name} has rows of classes that no training row has: {listed(strange)}")
+        raise DataError(
+            f"{rows.name} has rows of classes that no training row has: {listed(strange)}; leave them out, or train on "
+            "such rows, too"
+        )
     return np.array([number[text_of(value)] for value in values], dtype=np.int64)[codes]
 
 
@@ -281,7 +289,10 @@ def _refuse_shared_groups(main: _Labelled, tested: _Labelled, group: str | None)
     _require("group", group, tested)
     shared = sorted(set(map(text_of, main.frame[group])) & set(map(text_of, tested.frame[group])))
     if shared:
-        raise DataError(f"column {group!r}: groups of {main.name} are in test {tested.name} too: {listed(shared)}")
+        raise DataError(
+            f"column {group!r}: groups of {main.name} are in test {tested.name} too: {listed(shared)}; "
+            "leave their rows out of one of them"
+        )
 
 
 def _stated(rows: _Labelled, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

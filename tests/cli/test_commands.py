@@ -5,8 +5,10 @@ import io
 import json
 
 import pytest
+from rich.console import Console
 
 from hpo import Choice, Float, load_study, search
+from hpo.cli import render
 
 RUN = ("run", "objectives:square", "--direction", "minimize", "--searcher", "random")
 HOSTILE = "<img onerror=x>[red]=1+1"
@@ -233,6 +235,25 @@ def test_searchers_and_their_settings_are_listed(hpo):
 def test_studies_are_listed_with_their_questions(hpo):
     assert {"name", "question", "expect"} == set(hpo("studies", "--json").json()[0])
     assert "tutorial" in hpo("studies").out
+
+
+def test_without_a_command_the_help_goes_to_stderr_as_it_is(hpo):
+    found = hpo()
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith("Usage:")
+    assert len(found.err.splitlines()) > 20
+
+
+def test_a_table_wider_than_its_terminal_comes_in_parts_and_keeps_every_digit(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(render, "_console", lambda: Console(width=40, file=shown))
+    numbers = [round(0.123456 * (n + 1), 6) for n in range(6)]
+    render.table(["searcher", *(f"head of {n}" for n in range(6))], [["random", *numbers]])
+    said = shown.getvalue()
+    assert max(map(len, said.splitlines())) <= 40
+    assert all(str(number) in said for number in numbers)
+    assert all(f"head of {n}" in said for n in range(6))
+    assert said.count("random") == said.count("searcher") == 3
 
 
 def test_help_lists_every_command(hpo):

@@ -68,8 +68,8 @@ def test_names_that_are_strange_in_toml_survive(hpo, home):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["mine.toml"], 73, "mine.toml exists: give another name, or --force"),
-        (["nowhere/mine.toml"], 73, "no folder nowhere"),
+        (["mine.toml"], 73, "'mine.toml' exists: give another name, or --force"),
+        (["nowhere/mine.toml"], 73, "no folder 'nowhere'"),
         (["mine.tml"], 2, "ends in '.tml', expected .toml"),
         (["new.toml", "--data", "flowers.csv"], 2, "target is not given"),
         (["mine.toml", "--force", "--data", "empty.csv", "--target", "y"], 65, "is empty"),

@@ -24,7 +24,7 @@ def test_of_eight_that_create_and_drive_one_study_one_does_and_the_others_say_wh
     for process, (out, err) in refused.items():
         assert (process.returncode, out, len(err.splitlines())) == (75, "", 1), err
         assert f"study 'one' is being driven by process {owner.pid} on host {socket.gethostname()}" in err
-        assert "wait for it to end, or use another name" in err
+        assert "wait for it to end, or end it there" in err
     (home / "hold").unlink()
     _, err = owner.communicate(timeout=60)
     assert owner.returncode == 0, err

@@ -96,7 +96,7 @@ def test_ctrl_c_lets_trials_end_that_are_under_way(trouble, start, call):
 def test_a_log_of_nothing_says_how_to_get_one(squares):
     found = squares("show", "squares", 3, "--log")
     assert (found.code, found.out) == (0, "")
-    assert "trial 3 printed nothing, or ran where it is not caught: give --workers" in found.err
+    assert "trial 3 printed nothing, or ran where it is not caught: `hpo run --workers N`" in found.err
     assert squares("show", "squares", "--log").code == 2
 
 

@@ -198,7 +198,9 @@ def test_a_store_that_may_not_be_read_is_a_permission_error(reachable):
 @unix
 def test_a_store_in_a_read_only_folder_cannot_be_created(reachable):
     reachable.chmod(0o555)
-    assert as_nobody(lambda: Store(reachable / "hpo.db", "create")).startswith("CannotCreateError: cannot create store")
+    path = reachable / "hpo.db"
+    refused = f"CannotCreateError: cannot create store {path}: Permission denied (errno 13, EACCES): check the folder"
+    assert as_nobody(lambda: Store(path, "create")).startswith(refused)
     assert list(reachable.iterdir()) == []
     reachable.chmod(0o777)
 
@@ -237,7 +239,7 @@ def test_a_store_that_another_program_keeps_locked_is_a_clear_error(one, monkeyp
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
     with contextlib.closing(sqlite3.connect(one.path, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(LockedError, match="was locked by another process"):
+        with pytest.raises(LockedError, match="was locked for 0 s, now by another process"):
             Store(one.path)
 
 

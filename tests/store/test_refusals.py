@@ -4,14 +4,15 @@ import contextlib
 import os
 import sqlite3
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from other_user import as_nobody, unix
 
-from hpo.errors import DiskError, StorageError
-from hpo.store import Store, filesystem
+from hpo.errors import DiskError, LockedError, StorageError
+from hpo.store import Store, database, filesystem
 from hpo.store.filesystem import FileSystem
 from hpo.store.lock import DriverLock
 
@@ -75,6 +76,23 @@ def test_a_lock_file_of_another_user_in_a_sticky_folder_is_named(reachable):
         as_nobody(lambda: Store(path, "write").study().name) == "'study'"
     )  # what may be done works in a sticky folder
     assert as_nobody(lambda: Store(reachable / "own.db", "create").studies()) == "[]"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="only Linux tells who has a file locked")
+def test_a_store_that_is_locked_names_the_process_that_has_it(tmp_path, monkeypatch):
+    path = tmp_path / "hpo.db"
+    searched(path)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.0)
+    hold = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None); db.execute('BEGIN EXCLUSIVE');"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(LockedError, match=f"was locked for 0 s, now by process {other.pid}: wait"):
+            Store(path)
+        other.stdin.close()
 
 
 def test_a_quota_is_an_error_of_the_disk_and_retried():

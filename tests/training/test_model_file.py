@@ -78,7 +78,7 @@ def test_a_file_cut_short_is_refused(share: float, content: bytes, tmp_path: Pat
     refused(path)
 
 
-@pytest.mark.parametrize("other", ["text", "archive", "weights", "folder"])
+@pytest.mark.parametrize("other", ["text", "archive", "weights", "module", "folder"])
 def test_files_of_other_programs_are_refused(other: str, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     if other == "text":
@@ -88,6 +88,9 @@ def test_files_of_other_programs_are_refused(other: str, tmp_path: Path) -> None
             archive.writestr("readme.txt", "hello")
     elif other == "weights":
         torch.save(torch.nn.Linear(2, 3).state_dict(), path)
+    elif other == "module":
+        torch.save(torch.nn.Linear(2, 3), path)
+        refused(path, "more is in it than plain tensors")  # torch's own words advise to run it
     else:
         path.mkdir()
     refused(path)
@@ -111,7 +114,10 @@ def expanded(state: dict[str, Any]) -> None:
 
 
 ALTERED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "newer": (lambda state: state.update(format=2, hpo="9.0"), r"format 2, written by hpo 9\.0.*install the newer"),
+    "newer": (
+        lambda state: state.update(format=2, hpo="9.0"),
+        r"format 2, written by hpo 9\.0.*install the hpo",
+    ),
     "no params": (without("params"), "params is nothing, expected dict"),
     "epochs": (lambda state: state.update(epochs="3"), "epochs is str, expected int"),
     "no weights": (lambda state: state["state_dict"].clear(), r"found none, expected size"),

@@ -195,7 +195,10 @@ class DaskExecutor(Executor):
             del self._again[address]
             self._link.greet(address)
         if self._has_waiting() and self._idle_since is not None and now - self._idle_since > _PATIENCE:
-            self._warn(f"no worker at the Dask scheduler {self._link.address}: waiting for one")
+            address = self._link.address
+            self._warn(
+                f"no worker at the Dask scheduler {address}: waiting for one; `dask worker {address}` starts one"
+            )
         if sendings := list(self._sendings()):
             self._link.send(sendings)
 
