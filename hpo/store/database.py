@@ -293,6 +293,7 @@ def _create(path: Path) -> None:
     """Make an empty store under a temporary name and link it into place: it appears whole, or not at all."""
     if not path.parent.is_dir():
         raise CannotCreateError(f"cannot create store {path}: no folder {path.parent}; make it first")
+    place.check_alone(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
         temporary.unlink(missing_ok=True)  # of a process that was killed here and had the same numbers

@@ -8,7 +8,7 @@ import warnings
 import weakref
 from pathlib import Path
 
-from hpo.errors import DataError, LockedError, NoPermissionError, StorageError
+from hpo.errors import CannotCreateError, DataError, LockedError, NoPermissionError, StorageError
 from hpo.store import filesystem
 from hpo.store.refusal import told
 
@@ -79,6 +79,23 @@ def check_log(path: Path, wal: bool) -> None:
             f"store {path} is not in WAL mode, yet {log} lies beside it, left by another file of this name, and SQLite "
             "would mix the two: both are left as they are; move the -wal file to where it came from, or away"
         )
+
+
+def check_alone(path: Path, *, replaced: bool = False) -> None:
+    """Raise CannotCreateError if a new store at `path` would get what an earlier file of this name has left beside it.
+
+    SQLite would take such a journal for one of the new store, and undo in it what was never done there.
+
+    Args:
+        path: of the new store.
+        replaced: whether there may be a file of this name now, whose place it takes; else it is as good as the new one.
+    """
+    for file in (beside(path, "-journal"), beside(path, "-wal")):
+        if size(file) and (replaced or not path.exists()):  # in this order: who has just made the store may write it
+            raise CannotCreateError(
+                f"cannot create store {path}: {file}, left by an earlier file of this name, lies beside it, and SQLite "
+                "would mix the two: move it to where its file is, or away"
+            )
 
 
 def check_file_system(path: Path, wal: bool) -> None:
