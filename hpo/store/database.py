@@ -306,7 +306,13 @@ def _create(path: Path) -> None:
             give_name(temporary, path)
     except sqlite3.Error as error:
         refused = refusal(temporary)
+        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_FULL:
+            raise DiskError(
+                f"cannot create store {path}: the disk is full ({os.strerror(errno.ENOSPC)}): make room"
+            ) from error
         why = f"{error}: check the folder's permissions" if refused is None else told(refused)
+        if refused is not None and refused.errno in _PASSING:
+            raise DiskError(f"cannot create store {path}: {why}: make room, or see to the disk") from error
         raise CannotCreateError(f"cannot create store {path}: {why}") from error
     except OSError as error:
         raise CannotCreateError(f"cannot create store {path}: {told(error)}") from error

@@ -1,7 +1,9 @@
 """SQLite files beside the ordinary use of a store: temporary ones, copies, and those that may not be touched."""
 
 import contextlib
+import errno
 import functools
+import os
 import shlex
 import shutil
 import sqlite3
@@ -14,6 +16,7 @@ from hpo.errors import DataError, HpoError, LockedError, StorageError
 from hpo.files import check_new, new_file
 from hpo.store import place
 from hpo.store.database import Database, Row
+from hpo.store.refusal import refusal
 from hpo.store.schema import SCHEMA
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version_info
@@ -142,7 +145,7 @@ def back_up(db: Database, path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode = OFF")
             copy.execute("PRAGMA synchronous = OFF")  # whoever gave the file syncs it
-            with db.snapshot() as connection:
+            with db.snapshot() as connection, _blamed(path):
                 connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # also where another program had put it into WAL mode
             found = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
@@ -150,6 +153,21 @@ def back_up(db: Database, path: Path) -> None:
         raise StorageError(f"the copy of store {db.path} cannot be written: {error}") from error
     if found != ["ok"]:
         raise damaged(db.path, found[0])
+
+
+@contextlib.contextmanager
+def _blamed(path: Path) -> Iterator[None]:
+    """Say of a disk that is full, or refuses `path` otherwise, which one it is: not the one that is read."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        refused = refusal(path)
+        if refused is None and (error.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_FULL:
+            raise
+        why = os.strerror(errno.ENOSPC) if refused is None else refused.strerror
+        raise StorageError(
+            f"the copy cannot be written in {path.absolute().parent}: {why}: make room there, or name another place"
+        ) from error
 
 
 def damaged(path: Path, what: str) -> DataError:
