@@ -123,7 +123,7 @@ def _copied(path: Path) -> Iterator[Any]:
             name, size = tempfile.gettempdir(), os.path.getsize(path) if path.exists() else 0
             raise StorageError(
                 f"{path} cannot be copied to {name}: {error.strerror}; TMPDIR names another folder with "
-                f"{size / 2**20:.0f} MiB of room"
+                f"{max(1, 2 * size // 2**20)} MiB of room"  # for the copy and the new store
             ) from error
 
 
