@@ -20,7 +20,8 @@ from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
 from hpo.trial import Job, Outcome, Proposal
 
-WAIT_OR_RENAME: Final = "wait for it to end, or use another name"
+WAIT: Final = "wait for it to end, or end it there (`kill -INT {}`, its results are saved)"
+WAIT_OR_RENAME: Final = f"{WAIT}; one of another name can run beside it"
 _NAMED_SECONDS: Final = 2.0  # from the lock to the name of its owner in the store
 
 
@@ -305,7 +306,7 @@ def locked(store: Store, row: StudyRow, advice: str = WAIT_OR_RENAME) -> DriverL
     Args:
         store: that it is in.
         row: the study.
-        advice: what to do if another process drives it.
+        advice: what to do if another process drives it, with a place for its number.
 
     Raises:
         LockedError: another process drives the study.
@@ -318,12 +319,10 @@ def locked(store: Store, row: StudyRow, advice: str = WAIT_OR_RENAME) -> DriverL
             time.sleep(_NAMED_SECONDS / 100)
             continue
         mine = (owner.owner_host, owner.owner_pid) == (socket.gethostname(), os.getpid())
+        if mine:
+            advice = "that is this process; call close() on the study that asks and tells"
         raise LockedError(
             f"study {row.name!r} is being driven by process {owner.owner_pid} on host {owner.owner_host}: "
-            + (
-                "that is this process; call close() on the study that asks and tells"
-                if mine
-                else advice.format(owner.owner_pid)
-            )
+            + advice.format(owner.owner_pid)
         )
     return lock

@@ -20,14 +20,15 @@ def command(out: str, force: bool, store: str | None, as_json: bool) -> None:
     the store (STORE-files) are not part of it. A plain `cp` of a store in use can give half a transaction.
     """
     from hpo.errors import UsageError
-    from hpo.files import new_file
     from hpo.store import Store
+    from hpo.store.backup import back_up
+    from hpo.store.untouched import new_store
 
     opened = Store(store)
     if os.path.exists(out) and os.path.samefile(out, opened.path):
         raise UsageError(f"{out!r} is the store itself: name another file")
-    with new_file(out, overwrite=force) as file:
-        opened.db.back_up(Path(file.name))
+    with new_store(out, overwrite=force) as file:
+        back_up(opened.db, Path(file.name))
     size, studies = os.path.getsize(out), len(Store(out).studies())
     if as_json:
         render.emit_json({"store": str(opened.path), "backup": out, "bytes": size, "studies": studies})

@@ -117,6 +117,7 @@ def _salvage(path: Path, out: str, force: bool, as_json: bool) -> None:
     from hpo.errors import UsageError
     from hpo.files import check_new, new_file
     from hpo.store.salvage import salvage
+    from hpo.store.untouched import new_store
 
     if not path.is_file():
         raise NotFoundError(f"no store at {path}: --store names the damaged one")
@@ -124,8 +125,8 @@ def _salvage(path: Path, out: str, force: bool, as_json: bool) -> None:
         raise UsageError(f"{out!r} is the damaged store itself: name another file")
     more = f"{out}-trials.jsonl"
     check_new(out, overwrite=force)
-    check_new(more, overwrite=True)
-    with new_file(out, overwrite=force) as file:
+    check_new(more, overwrite=force)
+    with new_store(out, overwrite=force) as file:
         done = salvage(path, file)
     if done.homeless:
         with new_file(more, overwrite=force) as lines:
@@ -136,11 +137,11 @@ def _salvage(path: Path, out: str, force: bool, as_json: bool) -> None:
         found["homeless"] = {"trials": len(done.homeless), "file": more if done.homeless else None}
         render.emit_json({"store": str(path), "out": out, **found})
         return
-    _tell(done, out, more)
+    _tell(done, path, out, more)
 
 
-def _tell(done: Salvaged, out: str, more: str) -> None:
-    from hpo.store import default_path
+def _tell(done: Salvaged, path: Path, out: str, more: str) -> None:
+    from hpo.store import default_path, place
     from hpo.text import command as shell
 
     for saved in done.studies:
@@ -149,9 +150,12 @@ def _tell(done: Salvaged, out: str, more: str) -> None:
         render.line(f"comparison {name}: lost; its runs are studies of their own")
     if done.homeless:
         render.line(f"{len(done.homeless)} trials whose study is lost are in {more}, a line each")
-    render.line(
-        f"saved in {out} ({shell('ls', None, Path(out), default_path())} lists it); the damaged store is as it was"
-    )
+    render.line(f"saved in {out} ({shell('ls', None, Path(out), default_path())} lists it); {path} is as it was")
+    left = [str(file) for end in ("-journal", "-wal") if place.size(file := place.beside(path, end))]
+    if left:
+        render.line(
+            f"before {out} takes the place of {path}, move {' and '.join(left)} away, too: SQLite would apply it"
+        )
 
 
 def _sentence(saved: Saved) -> str:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from hpo.store.comparisons import ComparisonRow
     from hpo.store.reader import StudyRow
 
-_WAIT = "wait for it to end"
-
 
 @click.command("rm")
 @click.argument("names", metavar="STUDY...", nargs=-1, required=True)
@@ -109,14 +107,14 @@ def _ask(losses: Sequence[str]) -> None:
 def _remove(store: Store, studies: Sequence[StudyRow], compared: Sequence[ComparisonRow]) -> int:
     """Remove them under their locks; how many trials there were."""
     from hpo.comparison.record import held
-    from hpo.driver import locked
+    from hpo.driver import WAIT, locked
     from hpo.store.remove import files_of, remove
 
     with contextlib.ExitStack() as cleanup:
         for comparison in compared:
-            cleanup.enter_context(held(store, comparison, _WAIT))
+            cleanup.enter_context(held(store, comparison, WAIT))
         for row in studies:
-            cleanup.callback(locked(store, row, _WAIT).release)
+            cleanup.callback(locked(store, row, WAIT).release)
         trials = sum(sum(store.counts(row.id).values()) for row in studies)
         with files_of(store, [row.id for row in studies]):
             remove(store, [row.id for row in studies], [row.id for row in compared])

@@ -26,7 +26,7 @@ def held(store: Store, row: ComparisonRow, advice: str = WAIT_OR_RENAME) -> Iter
     Args:
         store: that it is in.
         row: the comparison.
-        advice: what to do if another process runs it.
+        advice: what to do if another process runs it, with a place for its number.
 
     Raises:
         LockedError: another process runs it.

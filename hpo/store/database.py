@@ -164,28 +164,6 @@ class Database:
         if problems != ["ok"]:
             raise damaged(self.path, "".join(problems[:1]))
 
-    def back_up(self, path: Path) -> None:
-        """Copy the store as it is in this moment into an empty file, by SQLite's backup, and check the copy.
-
-        All pages are copied in one go: writers wait so long, and never make it begin again.
-
-        Raises:
-            DataError: what was copied is damaged: the store is.
-            StorageError: it could not be written.
-        """
-        try:
-            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
-                copy.execute("PRAGMA journal_mode = OFF")
-                copy.execute("PRAGMA synchronous = OFF")  # whoever gave the file syncs it
-                with self.snapshot() as connection:
-                    connection.backup(copy)
-                copy.execute("PRAGMA journal_mode = DELETE")  # also where another program had put it into WAL mode
-                found = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
-        except sqlite3.Error as error:
-            raise StorageError(f"the copy of store {self.path} cannot be written: {error}") from error
-        if found != ["ok"]:
-            raise damaged(self.path, found[0])
-
     def close(self) -> None:
         """Close this thread's connection."""
         connection = getattr(self._local, "connection", None)
@@ -288,6 +266,11 @@ class Database:
             raise damaged(self.path, error) from error
 
 
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether a disk has no room."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_FULL
+
+
 def _open(path: Path, mode: str, *, immutable: bool = False) -> _Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' * immutable}"
     return sqlite3.connect(
@@ -319,6 +302,7 @@ def _create(path: Path) -> None:
     """Make an empty store under a temporary name and link it into place: it appears whole, or not at all."""
     if not path.parent.is_dir():
         raise no_folder(path, "store ")
+    place.check_alone(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     try:
         temporary.unlink(missing_ok=True)  # of a process that was killed here and had the same numbers
@@ -334,6 +318,10 @@ def _create(path: Path) -> None:
         if refused is not None:
             refused.filename = None  # the temporary name, which tells nobody anything
         why = str(error) if refused is None else in_words(refused)
+        if is_full(error):
+            why = f"the disk is full ({os.strerror(errno.ENOSPC)})"
+        if is_full(error) or (refused is not None and refused.errno in _PASSING):
+            raise DiskError(f"cannot create store {path}: {why}: make room, or see to the disk") from error
         raise CannotCreateError(f"cannot create store {path}: {why}: {_ELSEWHERE}") from error
     except OSError as error:
         raise CannotCreateError(f"cannot create store {path}: {in_words(error)}: {_ELSEWHERE}") from error

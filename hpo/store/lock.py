@@ -38,8 +38,8 @@ class DriverLock:
             ) from None
         except OSError as error:
             raise StorageError(
-                f"lock file {self.path} cannot be made or locked: {in_words(error)}: make room there, or put the store on "
-                "a disk of this machine"
+                f"lock file {self.path} cannot be made or locked: {in_words(error)}: make room there, or put the "
+                "store on a disk of this machine"
             ) from error
 
     def _acquire(self) -> bool:

@@ -9,7 +9,7 @@ import weakref
 from pathlib import Path
 from typing import Literal
 
-from hpo.errors import DataError, LockedError, NoPermissionError, StorageError
+from hpo.errors import CannotCreateError, DataError, LockedError, NoPermissionError, StorageError
 from hpo.store import filesystem
 from hpo.store.pages import MAGIC
 from hpo.store.refusal import holders, in_words
@@ -84,6 +84,23 @@ def check_log(path: Path, wal: bool) -> None:
         )
 
 
+def check_alone(path: Path, *, replaced: bool = False) -> None:
+    """Raise CannotCreateError if a new store at `path` would get what an earlier file of this name has left beside it.
+
+    SQLite would take such a journal for one of the new store, and undo in it what was never done there.
+
+    Args:
+        path: of the new store.
+        replaced: whether there may be a file of this name now, whose place it takes; else it is as good as the new one.
+    """
+    for file in (beside(path, "-journal"), beside(path, "-wal")):
+        if size(file) and (replaced or not path.exists()):  # in this order: who has just made the store may write it
+            raise CannotCreateError(
+                f"cannot create store {path}: {file}, left by an earlier file of this name, lies beside it, and SQLite "
+                "would mix the two: move it to where its file is, or away"
+            )
+
+
 def check_file_system(path: Path, wal: bool) -> None:
     """Warn of a store that is to be written on a file system of the network; one in WAL mode is refused.
 
@@ -148,7 +165,8 @@ def copy(path: Path, folder: Path) -> Path:
         shutil.copyfile(file, folder / file.name)
     if before != [_state(file) for file in files]:
         raise LockedError(
-            f"store {path} changed while it was copied to be read, since {holders(path)} writes it: try again in a moment"
+            f"store {path} changed while it was copied to be read, since {holders(path)} writes it: try again in a "
+            "moment"
         )
     return folder / files[0].name
 

@@ -281,8 +281,14 @@ class Reader:
         return [Use(**(row | {"metrics": codec.load_floats(row["metrics"])})) for row in rows]
 
     def count_uses(self, data: str) -> int:
-        """How often the test data `data` was used, by all studies of the store together."""
-        return int(self.db.query("SELECT count(*) AS n FROM tests WHERE data = ?", (data,))[0]["n"])
+        """How often the test data `data` was used, by all studies of the store together.
+
+        A study that was imported beside itself, or again after it was removed, brings uses that are counted already.
+        """
+        sql = (
+            "SELECT count(*) AS n FROM (SELECT DISTINCT number, seed, epochs, metrics, at_ms FROM tests WHERE data = ?)"
+        )
+        return int(self.db.query(sql, (data,))[0]["n"])
 
     def _user_attrs(self, study: int, first: int, last: int) -> dict[int, dict[str, Any]]:
         """What objectives noted about trials `first` to `last`; of a name noted again the latest value."""

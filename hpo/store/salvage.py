@@ -110,13 +110,18 @@ def _copied(path: Path) -> Iterator[Any]:
             recover(copy)
             if not copy.stat().st_size:
                 raise DataError(f"{path} is an empty file: there is nothing to salvage; go on with a backup")
-            with copy.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            with copy.open("rb") as file:
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            try:
                 yield data
+            finally:
+                with contextlib.suppress(BufferError):  # an exception that passes holds views of it, and closes it then
+                    data.close()
         except OSError as error:
             name, size = tempfile.gettempdir(), os.path.getsize(path) if path.exists() else 0
             raise StorageError(
                 f"{path} cannot be copied to {name}: {error.strerror}; TMPDIR names another folder with "
-                f"{size / 2**20:.0f} MiB of room"
+                f"{max(1, 2 * size // 2**20)} MiB of room"  # for the copy and the new store
             ) from error
 
 

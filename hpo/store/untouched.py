@@ -1,13 +1,14 @@
-"""Stores that are read without a change to them, and copies in which SQLite may do what it has to."""
+"""Stores that are read without a change to them, copies in which SQLite may do what it has to, and new ones."""
 
 import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from hpo.errors import HpoError, LockedError, StorageError
+from hpo.files import check_new, new_file
 from hpo.store import place
 from hpo.store.damage import damaged
 from hpo.store.database import Row
@@ -21,6 +22,22 @@ def recover(path: Path) -> None:
     with contextlib.suppress(*_UNREADABLE), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+@contextlib.contextmanager
+def new_store(path: str, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """A file to write a store into, as `new_file` gives it, beside which nothing lies that SQLite would mix with it.
+
+    A store that it replaces is first brought in order, for its journal would be applied to the new one.
+
+    Raises:
+        CannotCreateError: there is a journal or log that is no part of a file of this name, or of one in use.
+    """
+    if check_new(path, overwrite).exists():
+        recover(Path(path))
+    place.check_alone(Path(path), replaced=True)
+    with new_file(path, overwrite=overwrite) as file:
+        yield file
 
 
 class Untouched:

@@ -100,7 +100,7 @@ def test_a_damaged_store_is_told_and_what_can_be_read_is_saved(squares, home, ta
     assert path.read_bytes() == before
     assert squares("doctor", "--store", "out.db").code == 0
     if table == "trials_by_state":
-        listed = "saved in out.db (`hpo ls --store out.db` lists it); the damaged store is as it was"
+        listed = "saved in out.db (`hpo ls --store out.db` lists it); hpo.db is as it was"
         assert saved.out == f"study squares: all 12 trials\n{listed}\n"
         assert squares("resume", "--store", "out.db", "--trials", 14, "--quiet").code == 0
         assert len(load_study("squares", home / "out.db").trials) == 14

@@ -51,6 +51,23 @@ def test_a_file_that_is_no_study_is_refused_with_its_line_and_makes_no_store(hpo
     assert not (home / "hpo.db").exists()
 
 
+def test_a_use_of_test_data_counts_once_however_often_its_study_comes_in(squares, home):
+    from hpo.store import Store
+    from hpo.store.reader import Use
+
+    store = Store(home / "hpo.db", "write")
+    store.record_use(store.study("squares").id, Use(3, 5, 1, "the data", {"accuracy": 0.5}))
+    (home / "squares.jsonl").write_text(squares("export", "--format", "jsonl").out)
+    assert squares("import", "squares.jsonl", "--name", "again").code == 0
+    assert store.count_uses("the data") == 1
+    assert squares("rm", "squares", "again", "--yes").code == 0
+    assert squares("import", "squares.jsonl").code == 0
+    assert store.count_uses("the data") == 1
+    store.record_use(store.study("squares").id, Use(3, 6, 1, "the data", {"accuracy": 0.5}))
+    assert store.count_uses("the data") == 2
+    store.close()
+
+
 @pytest.mark.ci
 def test_a_study_comes_through_a_pipe(call, squares, home):
     text = squares("export", "--format", "jsonl").out

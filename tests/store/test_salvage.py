@@ -9,7 +9,7 @@ from sound import wrong
 
 import hpo
 from hpo import Choice, Float, LiveTrial
-from hpo.errors import DataError
+from hpo.errors import DataError, StorageError
 from hpo.store import Store
 from hpo.store.pages import Pages, record, varint
 from hpo.store.rescue import TABLES, Rescued
@@ -171,6 +171,16 @@ def test_uses_of_test_data_go_on_counting_without_their_study(small, tmp_path):
     _, store = rescue(zeroed(bad.read_bytes(), roots(bad)["studies"]), tmp_path)
     assert store.count_uses("the data") == 1
     assert store.studies() == []
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, StorageError])
+def test_what_ends_the_reading_is_told_as_it_is(small, tmp_path, monkeypatch, raised):
+    def end(page, at):
+        raise raised
+
+    monkeypatch.setattr("hpo.store.pages.varint", end)
+    with pytest.raises(raised), open(tmp_path / "out.db", "wb") as out:
+        salvage(small, out)
 
 
 def test_what_is_no_store_is_an_error(tmp_path):
