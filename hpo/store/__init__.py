@@ -6,7 +6,8 @@ its content   schema: the tables; codec: values in columns; rows: records made o
               reader, store: studies; told: trials of other studies; comparisons; remove
 one study     scratch: a temporary database; stored_copy: a study in one, as lines of JSON, and into a store
               transfer, checked_json: a study from lines that nobody vouches for
-its health    backup: a copy; untouched: read without a change; invariants: what is true of every study; examine: `hpo doctor`
+its health    backup: a copy of it; untouched: read without a change
+              invariants: what is true of every study; examine: `hpo doctor`
 a rescue      of pages (pages) the rows (rescue), of rows studies (mend), of studies a new store (salvage)
 """
 

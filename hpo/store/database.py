@@ -1,6 +1,6 @@
 """One SQLite file: opening, checking, transactions, errors.
 
-Only this module, `scratch` and `untouched` import sqlite3.
+Only this module, `scratch`, `untouched` and `backup` import sqlite3.
 """
 
 import contextlib

@@ -119,7 +119,9 @@ def test_output_that_cannot_be_written_is_an_error_in_one_line(call):
     with open("/dev/full", "w") as full:
         found = call("studies", stdout=full)
     assert found.code == 74
-    assert found.err.splitlines() == ["hpo: the output cannot be written: No space left on device"]
+    assert found.err.splitlines() == [
+        "hpo: the output cannot be written: No space left on device: make room, or see to the disk"
+    ]
 
 
 @pytest.mark.ci

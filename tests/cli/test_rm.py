@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from mounts import small_disk
 from sound import wrong
 
 import hpo as framework
@@ -156,14 +155,6 @@ def test_a_damaged_store_gives_no_backup(squares, home):
     assert found.code == 65
     assert "is damaged" in found.err
     assert not (home / "copy.db").exists()
-
-
-def test_a_backup_onto_a_full_disk_blames_the_copy(squares, tmp_path):
-    with small_disk(tmp_path / "small", 40) as folder:
-        found = squares("backup", str(folder / "copy.db"))
-        assert found.code == 74
-        assert "the copy of store hpo.db cannot be written" in found.err
-        assert list(folder.iterdir()) == []
 
 
 @pytest.mark.ci

@@ -156,8 +156,8 @@ def test_enqueued_trials_are_pending_and_get_the_first_numbers(one, new_study):
 def test_every_use_of_test_data_is_recorded_and_counted_over_studies(one, new_study):
     other = new_study(one.store, "other")
     use = Use(0, 2**62, 4, "the data", {"accuracy": 0.5, "loss": math.inf})
-    for row in (one.row, other):
-        one.store.record_winner(row.id, {}, use)
+    one.store.record_winner(one.row.id, {}, use)
+    one.store.record_winner(other.id, {}, replace(use, seed=3))
     one.store.record_winner(other.id, {}, replace(use, data="other data"))
     columns = "study, number, seed, epochs, data, metrics"
     assert one.sql(f"SELECT {columns} FROM tests")[0] == (
