@@ -39,7 +39,7 @@ def command(
     damaged or none; 78: a package or plug-in.
 
     --salvage OUT: a new store with all that can be read of a damaged one. Each study is kept up to its first hole, and
-    goes on from there; later results go into a study NAME-rest.
+    goes on from there, with other trials than before if a round was cut; later results go into a study NAME-rest.
     """
     from hpo.store import default_path
 

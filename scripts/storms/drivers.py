@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storms.attempts import Attempt, Server, plain, server
+from storms.attempts import ROOT, Attempt, Server, plain, server
 from storms.content import BrokenStoreError, Content, check_growth, check_told, content, differences
 from storms.studies import STUDIES, Study
 
@@ -131,13 +131,19 @@ class Storm:
             attempt.kill(number)
             after = pause
         code = attempt.code()
-        if code in BY_SIGNAL:
+        said = path.with_suffix(".err").read_text(errors="replace")
+        if code in BY_SIGNAL or (code == 1 and _before_its_first_line(said)):
             self.tally.kills[name] += 1
             self.tally.kinds["own" if own else "fork"] += 1
         elif code != 0:
-            what = path.with_suffix(".err").read_text(errors="replace")[-3000:]
-            self.tally.problems.append(f"exit code {code} after {name}, own process {own}: {' '.join(argv)}\n{what}")
+            what = f"exit code {code} after {name}, own process {own}: {' '.join(argv)}"
+            self.tally.problems.append(f"{what}\n{said[-3000:]}")
         return code
+
+
+def _before_its_first_line(said: str) -> bool:
+    """Whether Ctrl-C came while the interpreter itself began, which ends with exit code 1."""
+    return said.rstrip().endswith("KeyboardInterrupt") and f"{ROOT / 'hpo'}{os.sep}" not in said
 
 
 def left_over(mark: str, seconds: float = ORPHAN_SECONDS) -> int:

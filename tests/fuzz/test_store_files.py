@@ -30,6 +30,10 @@ COMMANDS = (
     ["report", "flowers", "squares"],
     ["resume", "squares", "--quiet"],
     ["replay", "squares", "0"],
+    ["doctor"],
+    ["doctor", "squares"],
+    ["doctor", "--salvage", "saved.db", "--force"],
+    ["backup", "copy.db", "--force"],
 )
 
 
