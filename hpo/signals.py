@@ -88,6 +88,25 @@ def listening(notify: Callable[[str], None]) -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
+def clearing_up() -> Iterator[None]:
+    """Inside the block SIGTERM and SIGHUP raise an `Interrupt`, so that temporary files are removed on the way out."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise Interrupt(SIGTERM_EXIT)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    main = threading.current_thread() is threading.main_thread()
+    deadly = [number for number in numbers if main and signal.getsignal(number) == signal.SIG_DFL]
+    for number in deadly:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in deadly:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
 def ending_by_signal(notify: Callable[[str], None]) -> Iterator[Stop]:
     """`listening`, where an `Interrupt` that leaves the block becomes what Python itself raises for the signal."""
     try:

@@ -10,6 +10,7 @@ import pytest
 
 from hpo.errors import Interrupt
 from hpo.signals import listen_again, listening
+from hpo.store.untouched import new_store
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -125,3 +126,13 @@ def test_handlers_that_somebody_has_replaced_come_back_when_asked_for():
     before = handlers()
     listen_again()  # nobody listens: nothing to bring back
     assert handlers() == before
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_store_that_is_being_written_is_cleared_away_by_a_signal(tmp_path, name):
+    before = signal.getsignal(getattr(signal, name))
+    with pytest.raises(Interrupt), new_store(str(tmp_path / "copy.db"), overwrite=False) as file:
+        file.write(b"half")
+        os.kill(os.getpid(), getattr(signal, name))
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(getattr(signal, name)) is before

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 
 from hpo.errors import HpoError, LockedError, StorageError
 from hpo.files import check_new, new_file
+from hpo.signals import clearing_up
 from hpo.store import place
 from hpo.store.damage import damaged
 from hpo.store.database import Row
@@ -36,7 +37,7 @@ def new_store(path: str, *, overwrite: bool) -> Iterator[BinaryIO]:
     if check_new(path, overwrite).exists():
         recover(Path(path))
     place.check_alone(Path(path), replaced=True)
-    with new_file(path, overwrite=overwrite) as file:
+    with clearing_up(), new_file(path, overwrite=overwrite) as file:
         yield file
 
 
