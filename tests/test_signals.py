@@ -131,8 +131,13 @@ def test_handlers_that_somebody_has_replaced_come_back_when_asked_for():
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_store_that_is_being_written_is_cleared_away_by_a_signal(tmp_path, name):
     before = signal.getsignal(getattr(signal, name))
-    with pytest.raises(Interrupt), new_store(str(tmp_path / "copy.db"), overwrite=False) as file:
-        file.write(b"half")
-        os.kill(os.getpid(), getattr(signal, name))
+
+    def write():
+        with new_store(str(tmp_path / "copy.db"), overwrite=False) as file:
+            file.write(b"half")
+            os.kill(os.getpid(), getattr(signal, name))
+
+    with pytest.raises(Interrupt):
+        write()
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(getattr(signal, name)) is before
