@@ -54,7 +54,7 @@ def test_a_functions_device_cannot_be_chosen(tmp_path):
         searcher="random",
         store=tmp_path / "hpo.db",
     )
-    with pytest.raises(UsageError, match="takes no device, found 'cpu'"):
+    with pytest.raises(UsageError, match="leave out the device, 'cpu'"):
         study.resume(trials=2, device="cpu", progress=False)
 
 
