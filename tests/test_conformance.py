@@ -43,6 +43,7 @@ def test_registered_searchers_keep_the_contract(name, check):
     check(maker(name))
 
 
+@pytest.mark.ci
 def test_trials_are_the_same_in_every_process():
     check_processes(NAMES, [1])
 
