@@ -47,7 +47,11 @@ def replaced(path):
 
 @pytest.mark.parametrize(
     ("take", "said"),
-    [(deleted, "was deleted or moved"), (moved, "was deleted or moved"), (replaced, "was replaced by another file")],
+    [
+        (deleted, "was deleted or moved while it was in use: put it back"),
+        (moved, "was deleted or moved while it was in use: put it back"),
+        (replaced, "was replaced by another file while it was in use: put the old one back"),
+    ],
 )
 def test_a_run_whose_store_is_taken_away_fails_loudly_and_spills_its_results(start, home, take, said):
     (home / "waiting.py").write_text(WAITING)
@@ -63,7 +67,7 @@ def test_a_run_whose_store_is_taken_away_fails_loudly_and_spills_its_results(sta
     assert (process.returncode, out) == (74, "")
     [file] = (home / "tmp").iterdir()
     results = [json.loads(line) for line in file.read_text().splitlines()]
-    assert err.splitlines()[-1].startswith(f"hpo: store hpo.db {said} while it was in use; {len(results)} result")
+    assert err.splitlines()[-1].startswith(f"hpo: store hpo.db {said}; {len(results)} result")
     assert f"not saved, at {file}" in err
     assert "all results are saved" not in err
     assert {result["number"] for result in results} <= {4, 5, 6, 7}
