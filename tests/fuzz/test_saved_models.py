@@ -48,7 +48,9 @@ def read(content, tmp_path_factory):
         if isinstance(model, HpoError):
             assert isinstance(model, DataError)
             return model
-        return attempt(model.predict_proba, x)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "texts that the model was not trained on")  # as some altered schemas say
+            return attempt(model.predict_proba, x)
 
     outcome.expected = outcome(content)
     return outcome
@@ -125,8 +127,8 @@ def test_a_model_of_other_values_predicts_or_is_refused(state, read, data):
     for _ in range(data.draw(st.integers(1, 2))):
         key = data.draw(st.sampled_from(sorted(found)))
         inner = found[key]
-        if key == "schema" and isinstance(inner, str) and data.draw(st.booleans()):
-            found[key] = altered_schema(inner, data.draw)
+        if key == "schema" and data.draw(st.booleans()):
+            found[key] = altered_schema(state["schema"], data.draw)
         elif isinstance(inner, dict) and inner and data.draw(st.integers(0, 4)):
             part = data.draw(st.sampled_from(sorted(inner, key=str)) | texts)
             near = st.sampled_from([0, 1, -1, 0.5, 2, 10**6, [8], [10**6], ["relu"], "sgd", None, True])
