@@ -91,8 +91,8 @@ class Driver:
             raise
 
     def _fold(self) -> None:
-        with self._blaming():
-            for event in self.store.history(self.study):
+        for event in self.store.history(self.study):
+            with self._blaming():
                 if event.kind == "told":
                     self.searcher.tell(event.outcomes)
                 elif event.n > 0:
@@ -238,12 +238,13 @@ class Driver:
 
     @contextlib.contextmanager
     def _blaming(self) -> Iterator[None]:
-        """Inside the block what is raised is the searcher's."""
+        """Inside the block what is raised is the searcher's, unless the history is none that hpo wrote."""
         try:
             yield
-        except HpoError:
-            raise
         except Exception as error:
+            self.store.check(self.study)
+            if isinstance(error, HpoError):
+                raise
             at = traceback.extract_tb(error.__traceback__)[-1]
             what = "".join(traceback.format_exception_only(error)).strip()
             where = f"{os.path.basename(at.filename)}, line {at.lineno}"

@@ -13,10 +13,14 @@ SHOWN = 3  # examples of each kind
 
 
 class Queries(Protocol):
-    """What is read: an open `Untouched` or `Scratch`."""
+    """What is read: an open database."""
 
     def query(self, sql: str, parameters: Any = ()) -> list[Row]:
         """All rows of a SELECT."""
+
+
+class Streams(Queries, Protocol):
+    """What is read row by row: an open `Untouched` or `Scratch`."""
 
     def stream(self, sql: str, parameters: Any = ()) -> Iterator[Row]:
         """The rows of a SELECT, as they come."""
@@ -142,7 +146,7 @@ def violations(db: Queries, study: int) -> Iterator[Violation]:
             yield Violation(row["what"], row["trial"])
 
 
-def unreadable(db: Queries, study: int) -> Iterator[Violation]:
+def unreadable(db: Streams, study: int) -> Iterator[Violation]:
     """Columns of a study that hold no JSON as hpo writes it; reads every row."""
     for table, column, load in _JSON:
         number = "number" if table in ("trials", "evaluations", "tests") else "NULL"

@@ -90,6 +90,7 @@ def test_readers_of_a_damaged_store_answer_or_refuse(content, bits, end):
 @example([(0.833984375, 0)], 1.0, ["best"])
 @example([(0.828125, 0)], 1.0, ["best"])
 @example([(0.5242678745193448, 0)], 1.0, ["ls", "--json"])
+@example([(0.7555250797301968, 2)], 1.0, ["resume", "squares", "--quiet"])
 @fuzz(200)
 def test_commands_on_a_damaged_store_answer_or_refuse(content, hpo, bits, end, command):
     path = Path("damaged.db")

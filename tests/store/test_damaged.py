@@ -135,6 +135,26 @@ def test_values_that_hpo_did_not_write_are_an_error_in_words(one, text):
         one.store.trials(1)
 
 
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (
+            "UPDATE evaluations SET number = 0 WHERE id = 3",
+            "evaluation 3 goes on from epoch 0, the one before reached 1",
+        ),
+        ("UPDATE events SET seq = 90 WHERE seq = 0", "there are .* events, the last is number 90"),
+        ("UPDATE evaluations SET told = 1 WHERE id = 9", "evaluation 9 was told by event 1, which is no such event"),
+    ],
+)
+def test_a_history_that_hpo_did_not_write_is_not_blamed_on_the_searcher(good, path, change, what):
+    path.write_bytes(good)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute(change)
+    with pytest.raises(DataError, match=rf"a value that hpo did not write \({what}"):
+        hpo.load_study("study", store=path).resume(trials=12, objective=objective, progress=False)
+
+
 def versioned(path, version, *statements, by=None):
     """A store that another version of hpo wrote."""
     Store(path, "create").create_study("study", {"seed": 1}, trials=1, source=None, if_taken="return")
