@@ -6,14 +6,21 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from hpo.errors import CannotCreateError, HpoError, NoPermissionError, StorageError
 from hpo.text import printable
 
+_DATABASE: Final = b"SQLite format 3\x00"  # how a database of SQLite begins
 
-def check_new(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+
+def check_new(path: str | os.PathLike[str], overwrite: bool = False, *, database: bool = False) -> Path:
     """The path of a file that is to be written, checked before the work that leads to it.
+
+    Args:
+        path: its name, in a folder that exists.
+        overwrite: whether it may take the place of a file of that name.
+        database: whether it will be a database: nothing else takes the place of one, which may be a store of studies.
 
     Raises:
         CannotCreateError: no such folder, or a file of that name that may not be overwritten.
@@ -27,6 +34,8 @@ def check_new(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
             raise CannotCreateError(f"cannot create {_name(path)}: it is no ordinary file; give another name")
         if os.path.lexists(path) and not overwrite:
             raise _taken(path)
+        if path.exists() and not database and _is_database(path):
+            raise CannotCreateError(f"{_name(path)} is a database, such as a store of studies: give another name")
     except OSError as error:
         raise _told(path, error) from error
     if not os.access(path.parent, os.W_OK):
@@ -37,18 +46,19 @@ def check_new(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
 
 
 @contextlib.contextmanager
-def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
+def new_file(path: str | os.PathLike[str], overwrite: bool = False, *, database: bool = False) -> Iterator[BinaryIO]:
     """A file to write into, which appears under its name when the block ends, and not if it fails.
 
     Args:
         path: its name, in a folder that exists.
         overwrite: whether it may take the place of a file of that name.
+        database: whether it will be a database, see `check_new`.
 
     Raises:
         CannotCreateError, NoPermissionError: see `check_new`.
         StorageError: full disk, input/output error.
     """
-    path = check_new(path, overwrite)
+    path = check_new(path, overwrite, database=database)
     temporary = path.with_name(f".{os.getpid()}.{threading.get_ident()}.new")
     try:
         temporary.unlink(missing_ok=True)  # of a process that was killed here and had the same numbers
@@ -98,6 +108,11 @@ def no_folder(path: Path, what: str = "") -> CannotCreateError:
     folder = path.parent
     why = f"{_name(folder)} is no folder; give another name" if os.path.lexists(folder) else None
     return CannotCreateError(f"cannot create {what}{_name(path)}: {why or f'no folder {_name(folder)}; make it first'}")
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_DATABASE)) == _DATABASE
 
 
 def _taken(path: Path) -> HpoError:

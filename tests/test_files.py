@@ -1,7 +1,9 @@
 """Files that users ask for."""
 
+import contextlib
 import errno
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -35,6 +37,22 @@ def test_an_existing_file_stays_unless_it_may_be_replaced(tmp_path: Path) -> Non
     with new_file(path, overwrite=True) as file:
         file.write(b"new")
     assert path.read_text() == "new"
+
+
+def test_only_a_database_takes_the_place_of_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "hpo.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE t (x)")
+    before = path.read_bytes()
+    with (
+        pytest.raises(CannotCreateError, match=r"hpo\.db' is a database, such as a store of studies: give another"),
+        new_file(path, overwrite=True) as file,
+    ):
+        file.write(b"a page")
+    assert path.read_bytes() == before
+    with new_file(path, overwrite=True, database=True) as file:
+        file.write(before + before)
+    assert path.read_bytes() == before + before
 
 
 def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:

@@ -94,8 +94,10 @@ def cli() -> None:
 
 def main() -> None:
     """The command `hpo`: runs and ends the process with its exit code."""
+    if sys.stdin is None:  # closed by the shell, `<&-`
+        sys.stdin = open(os.devnull)  # noqa: SIM115
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the shell, `>&-`
+        if getattr(sys, name) is None:  # `>&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         if hasattr(stream := getattr(sys, name), "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # any terminal can show any name, in some form

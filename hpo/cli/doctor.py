@@ -124,7 +124,7 @@ def _salvage(path: Path, out: str, force: bool, as_json: bool) -> None:
     if os.path.exists(out) and os.path.samefile(out, path):
         raise UsageError(f"{out!r} is the damaged store itself: name another file")
     more = f"{out}-trials.jsonl"
-    check_new(out, overwrite=force)
+    check_new(out, overwrite=force, database=True)
     check_new(more, overwrite=force)
     with new_store(out, overwrite=force) as file:
         done = salvage(path, file)

@@ -35,10 +35,10 @@ def command(file: str, name: str | None, store: str | None, as_json: bool) -> No
     if name is not None and not NAME[0](name):
         raise UsageError(f"--name {name!r}: expected {NAME[1]}")
     if file == "-":
-        copy = read_study(_lines(sys.stdin.buffer), "stdin")
+        copy = read_study(_lines(sys.stdin.buffer, "stdin"), "stdin")
     else:
         with _opened(file) as binary:
-            copy = read_study(_lines(binary), repr(file)[1:-1])
+            copy = read_study(_lines(binary, f"file {file!r}"), repr(file)[1:-1])
     opened = Store(store, "create")
     row = copy.insert(opened, name)
     _tell(row, opened.counts(row.id), opened.path, as_json)
@@ -54,14 +54,24 @@ def _opened(file: str) -> BinaryIO:
     except IsADirectoryError:
         raise UsageError(f"{file!r} is a folder, expected a file that `hpo export --format jsonl` wrote") from None
     except (OSError, ValueError) as error:
-        raise StorageError(f"file {file!r} cannot be read: {error}: check its name and the disk") from error
+        raise _unreadable(f"file {file!r}", error) from error
 
 
-def _lines(binary: BinaryIO) -> Iterator[str]:
+def _unreadable(source: str, error: Exception) -> StorageError:
+    return StorageError(f"{source} cannot be read: {error}: check its name and the disk")
+
+
+def _lines(binary: BinaryIO, source: str) -> Iterator[str]:
     """Its lines, of one that is too long the beginning: never more of a file in memory than a line may have."""
     from hpo.store.checked_json import MAX_LINE
 
-    while line := binary.readline(MAX_LINE + 1):
+    while True:
+        try:
+            line = binary.readline(MAX_LINE + 1)
+        except OSError as error:
+            raise _unreadable(source, error) from error
+        if not line:
+            return
         yield line.decode("utf-8")
 
 

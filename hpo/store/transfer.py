@@ -6,7 +6,7 @@ Nothing of a file is believed: each field is checked, then the study as a whole,
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from hpo.errors import DataError, HpoError
+from hpo.errors import DataError, HpoError, StorageError
 from hpo.execution import Execution
 from hpo.space import Space
 from hpo.store import codec
@@ -158,6 +158,8 @@ class _Reading:
                 raise UnexpectedError(f"the end after {self.trials} trials, expected {self.expected}")
         except UnexpectedError as error:
             raise self._error(self.line or 1, str(error)) from None
+        except StorageError:  # not the content
+            raise
         except HpoError as error:
             raise self._error(self.line, str(error)) from error
         for violation in violations(self.copy.db, KEY):

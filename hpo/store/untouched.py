@@ -34,10 +34,10 @@ def new_store(path: str, *, overwrite: bool) -> Iterator[BinaryIO]:
     Raises:
         CannotCreateError: there is a journal or log that is no part of a file of this name, or of one in use.
     """
-    if check_new(path, overwrite).exists():
+    if check_new(path, overwrite, database=True).exists():
         recover(Path(path))
     place.check_alone(Path(path), replaced=True)
-    with clearing_up(), new_file(path, overwrite=overwrite) as file:
+    with clearing_up(), new_file(path, overwrite, database=True) as file:
         yield file
 
 

@@ -1,6 +1,8 @@
 """`hpo import`: what `hpo export --format jsonl` wrote."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -48,6 +50,21 @@ def test_a_file_that_is_no_study_is_refused_with_its_line_and_makes_no_store(hpo
     assert hpo("import", "missing.jsonl").code == 4
     (home / "folder").mkdir()
     assert hpo("import", "folder").code == 2
+    assert not (home / "hpo.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        ("<&-", 65, "hpo: stdin, line 1: nothing, expected the object that describes a study; nothing is imported"),
+        ("0>/dev/null", 74, "hpo: stdin cannot be read: [Errno 9] Bad file descriptor: "),
+    ],
+)
+def test_a_stdin_that_nothing_can_be_read_from_is_an_error_in_words(home, redirection, code, said):
+    command = f"'{sys.executable}' -m hpo import - {redirection}"
+    found = subprocess.run(command, shell=True, cwd=home, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stdout) == (code, "")
+    assert found.stderr.startswith(said)
     assert not (home / "hpo.db").exists()
 
 

@@ -34,21 +34,22 @@ def _peak(request):
 
 def command(*arguments, megabytes=MEGABYTES):
     """Exit code, stdout and stderr of the command; an exception that leaves it is a failure."""
-    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    out, err, argv, stdin = io.StringIO(), io.StringIO(), sys.argv, sys.stdin
     with warnings.catch_warnings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         warnings.simplefilter("default")
         sys.argv = ["hpo", *map(str, arguments)]
+        sys.stdin = io.TextIOWrapper(io.BytesIO())
         try:
             with bounded(megabytes=megabytes):
                 main()
         except SystemExit as ended:
             code = ended.code
         finally:
-            sys.argv = argv
+            sys.argv, sys.stdin = argv, stdin
     assert code in EXIT_CODES | {0}, (code, err.getvalue())
     assert "Traceback" not in err.getvalue(), err.getvalue()
     told = any(line.startswith("hpo: ") for line in err.getvalue().splitlines())
-    said = arguments[0] == "doctor" and " problem" in out.getvalue() if arguments else "Usage:" in err.getvalue()
+    said = arguments[0] == "doctor" and "problem" in out.getvalue() if arguments else "Usage:" in err.getvalue()
     assert code == 0 or told or said, (code, err.getvalue())  # what was found, or help, is no error
     return code, out.getvalue(), err.getvalue()
 

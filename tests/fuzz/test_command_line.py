@@ -17,7 +17,7 @@ LISTENING = {"serve", "dashboard"}
 NUMBERS = ("0", "1", "2", "-1", "3.5", "1e3", "x", "", "999999999999", "9" * 5000, "nan", "٣", "0x1", " 1")
 # as files only in the working directory; arguments have no NUL, but bytes that are no text
 HARMLESS = ["\udcff", *(text for text in TEXTS if not set("/\0\ud800") & set(text) and ".." not in text)]
-plain = st.text(st.characters(exclude_characters="/.\0"), max_size=10)
+plain = st.text(st.characters(codec="utf-8", exclude_characters="/.\0"), max_size=10)
 files = st.sampled_from(
     ["flowers.csv", "model.pt", "study.toml", "hpo.db", "objectives.py", "missing.csv", ".", "none/x"]
 )
