@@ -14,7 +14,8 @@ from hpo.errors import HpoError, LockedError
 from hpo.execution import DEFAULT, Execution
 from hpo.searcher import SearcherError
 from hpo.store import Store
-from hpo.store.damage import blaming
+from hpo.store.damage import AlteredError, blaming
+from hpo.store.invariants import violations
 from hpo.store.lock import DriverLock
 from hpo.store.reader import StudyRow
 from hpo.study_spec import StudySpec
@@ -242,7 +243,9 @@ class Driver:
         try:
             yield
         except Exception as error:
-            self.store.check(self.study)
+            with blaming(self.store.path):
+                for violation in violations(self.store.db, self.study):
+                    raise AlteredError(violation.text) from error
             if isinstance(error, HpoError):
                 raise
             at = traceback.extract_tb(error.__traceback__)[-1]

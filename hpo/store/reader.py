@@ -8,7 +8,6 @@ from hpo.errors import NotFoundError, did_you_mean
 from hpo.store import codec
 from hpo.store.damage import AlteredError, blaming_the_store
 from hpo.store.database import Database
-from hpo.store.invariants import violations
 from hpo.store.rows import Event, Row, StudyRow, Use, evaluation_of, outcome_of, study_of, trial_of, with_details
 from hpo.text import composed
 from hpo.trial import Evaluation, Job, Outcome, Proposal, State, Trial
@@ -90,15 +89,6 @@ class Reader:
         ):
             found |= {row["number"]: (row["began"], row["ended"]) for row in rows}
         return found
-
-    def check(self, study: int) -> None:
-        """Look for what hpo would not have written in a study; reads all of it.
-
-        Raises:
-            DataError: there is something: says what.
-        """
-        for violation in violations(self.db, study):
-            raise AlteredError(violation.text)
 
     def history(self, study: int) -> Iterator[Event]:
         """The study's events in order, each with its proposals or outcomes."""
