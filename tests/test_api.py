@@ -354,6 +354,7 @@ def test_importing_and_asking_for_help_load_nothing_heavy(code):
     assert found.returncode == 0, found.stderr
 
 
+@pytest.mark.ci
 def test_public_names_are_what_they_say_whatever_was_imported_before():
     code = """
 import hpo.api, hpo.searcher, hpo.study, hpo.space, hpo.objective, hpo.trial

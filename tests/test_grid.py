@@ -127,6 +127,7 @@ def test_conditions_nested_too_deep_are_refused() -> None:
     assert chain(300).size is None
 
 
+@pytest.mark.ci
 def test_entangled_conditions_are_refused_before_they_fill_the_memory() -> None:
     choices = {f"p{i}": [0, 1, 2] for i in range(24)}
     leaves = {

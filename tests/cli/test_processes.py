@@ -103,6 +103,7 @@ def test_a_second_driver_is_turned_away(start, call, home):
     assert len(second.err.splitlines()) == 1
 
 
+@pytest.mark.ci
 def test_a_reader_that_leaves_early_is_no_error(call, home):
     assert call("run", "objectives:square", "--direction", "minimize", "--searcher", "random", "--trials", "1500",
                 "--quiet").code == 0  # fmt: skip

@@ -41,6 +41,7 @@ def trouble(home):
     return home
 
 
+@pytest.mark.ci
 def test_a_trial_that_dies_harms_no_other_and_says_why(trouble, call):
     found = call("run", "trouble:run", "--direction", "minimize", "--searcher", "grid", "--trials", 4, "--workers", 2,
                  "--name", "mine", "--json")  # fmt: skip

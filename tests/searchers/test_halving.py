@@ -83,6 +83,7 @@ def test_best_third_of_every_rung_survives(tmp_path: Path) -> None:
     assert len(study.best.curve["value"]) == 27
 
 
+@pytest.mark.ci
 def test_brackets_follow_until_the_budget_is_spent_and_never_beyond(tmp_path: Path) -> None:
     objective = Instrumented()
     study = halve(objective, tmp_path, trials=10)

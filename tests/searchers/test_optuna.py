@@ -111,6 +111,7 @@ def test_tpe_in_batches_finds_the_optimum_better_than_random():
     assert binomtest(wins, 20, 0.5, alternative="greater").pvalue < 0.01
 
 
+@pytest.mark.ci
 def test_a_batch_is_spread_out_by_its_own_pending_trials():
     space = Space({"x": Float(0.0, 1.0)})
     history = outcomes(0, Random().bind(space, seed=1).propose(30), lambda p: -((p["x"] - 0.4) ** 2))

@@ -88,6 +88,7 @@ def trials(store, study):
     ]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("seeds", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_five_searchers_give_in_lockstep_what_each_gives_alone(go, seeds):
     studies = [(searcher, seed) for seed in range(seeds) for searcher in BATCHES]
