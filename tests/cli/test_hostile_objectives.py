@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+from peak_memory import PEAK
 from worker_trials import await_text
 
 from hpo import load_study
@@ -39,8 +40,8 @@ def exits(p):
 
 def wanders(p):
     assert not os.path.exists("inside") and os.path.exists("hostile.py"), os.getcwd()
-    os.makedirs("/tmp/hpo-wanders/inside", exist_ok=True)
-    os.chdir("/tmp/hpo-wanders")
+    os.makedirs("ELSEWHERE/inside", exist_ok=True)
+    os.chdir("ELSEWHERE")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     random.seed(1)
@@ -67,7 +68,7 @@ HOW = ("--direction", "minimize", "--searcher", "grid", "--trials", "4")
 
 @pytest.fixture
 def hostile(home):
-    (home / "hostile.py").write_text(HOSTILE.replace("/tmp/hpo-wanders", str(home / "elsewhere")))
+    (home / "hostile.py").write_text(HOSTILE.replace("ELSEWHERE", str(home / "elsewhere")))
     return home
 
 
@@ -151,11 +152,7 @@ def test_a_gigabyte_of_output_costs_neither_memory_nor_store(hostile):
         "def f(p):\n    for i in range(1024):\n        os.write(1 + i % 2, bytes(1 << 20))\n    return 1.0\n"
     )
     program = textwrap.dedent("""
-        import pathlib, hpo, prints
-
-        def peak():  # KiB; ru_maxrss would begin with what the parent has
-            return int(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
-
+        import hpo, prints
         how = {"direction": "minimize", "workers": 1, "progress": False}
         search = lambda f, name: hpo.search(f, prints.space, "grid", name=name, **how)
         search(lambda p: 1.0, "before")
@@ -163,6 +160,7 @@ def test_a_gigabyte_of_output_costs_neither_memory_nor_store(hostile):
         study = search(prints.f, "prints")
         print(study.counts(), len(study.log(0)), peak() - before)
     """)
+    program = PEAK + program
     found = subprocess.run([sys.executable, "-c", program], cwd=hostile, capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stderr
     counts, log, grown = found.stdout.replace("{'done': 1}", "done").split()

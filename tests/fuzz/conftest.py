@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -49,7 +50,8 @@ def command(*arguments, megabytes=MEGABYTES):
     assert code in EXIT_CODES | {0}, (code, err.getvalue())
     assert "Traceback" not in err.getvalue(), err.getvalue()
     told = any(line.startswith("hpo: ") for line in err.getvalue().splitlines())
-    said = arguments[0] == "doctor" and "problem" in out.getvalue() if arguments else "Usage:" in err.getvalue()
+    problems = re.search(r'^[1-9]\d* problem|"problems": [1-9]', out.getvalue(), re.MULTILINE)
+    said = arguments[0] == "doctor" and problems if arguments else "Usage:" in err.getvalue()
     assert code == 0 or told or said, (code, err.getvalue())  # what was found, or help, is no error
     return code, out.getvalue(), err.getvalue()
 

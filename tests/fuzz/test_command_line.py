@@ -8,6 +8,7 @@ import pytest
 from fuzzing import EXIT_CODES, MEGABYTES, SECONDS, TEXTS, fuzz
 from hypothesis import given
 from hypothesis import strategies as st
+from peak_memory import PEAK
 
 from hpo.cli import COMMANDS, cli
 
@@ -94,15 +95,14 @@ def test_any_words_are_a_command_or_refused(home, hpo, words):
         hpo(*words)
 
 
-MEASURED = """
+MEASURED = f"""{PEAK}
 import sys
-from pathlib import Path
 from hpo.cli import main
 sys.argv = ["hpo", *sys.argv[1:]]
 try:
     main()
-finally:  # ru_maxrss would begin with what the parent has
-    Path("peak.txt").write_text(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+finally:
+    print(peak(), file=open("peak.txt", "w"))
 """
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from peak_memory import PEAK
 
-PREPARE = """
+PREPARE = f"""{PEAK}
 import sys
-from pathlib import Path
 from hpo.training.data import load_dataset
 from hpo.training.hyperparameters import Preparation
 from hpo.training.tables import TableSource
@@ -18,8 +18,7 @@ dataset = load_dataset(TableSource(sys.argv[1], "y"), 0, folds=5)
 for how in (Preparation("robust", True), Preparation("whiten"), Preparation("standardize", False, 10)):
     for rows in ("holdout", 4, "development"):
         data = dataset.prepared(how, rows)
-peak = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]  # KiB
-print(dataset.x.shape, data.train.x.shape[0], peak)
+print(dataset.x.shape, data.train.x.shape[0], peak())
 """
 
 
