@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from hpo.errors import CannotCreateError, HpoError, NoPermissionError, StorageError
 from hpo.text import printable
 
-_DATABASE: Final = b"SQLite format 3\x00"  # how a database of SQLite begins
+DATABASE: Final = b"SQLite format 3\x00"  # how a database of SQLite begins
 
 
 def check_new(path: str | os.PathLike[str], overwrite: bool = False, *, database: bool = False) -> Path:
@@ -112,7 +112,7 @@ def no_folder(path: Path, what: str = "") -> CannotCreateError:
 
 def _is_database(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(_DATABASE)) == _DATABASE
+        return file.read(len(DATABASE)) == DATABASE
 
 
 def _taken(path: Path) -> HpoError:

@@ -10,6 +10,7 @@ from typing import Final
 
 from hpo.errors import HpoError, LockedError, StorageError
 from hpo.examination import NOTE, OK, PROBLEM, Item
+from hpo.files import DATABASE
 from hpo.live_trial import study_folder
 from hpo.store import place
 from hpo.store.damage import DamagedError, said_lines, way_out
@@ -17,7 +18,7 @@ from hpo.store.database import Row
 from hpo.store.filesystem import kind
 from hpo.store.invariants import unreadable, violations
 from hpo.store.lock import is_held
-from hpo.store.pages import HEADER, MAGIC
+from hpo.store.pages import HEADER
 from hpo.store.schema import APPLICATION_ID, VERSION
 from hpo.store.untouched import Untouched
 from hpo.text import states_text
@@ -97,7 +98,7 @@ def _no_store(path: Path, header: bytes) -> Item | None:
     other = "it is left as it is; name another store with --store"
     if not header:
         return Item("store", PROBLEM, f"{path} is an empty file, so no store", other)
-    if header[:16] != MAGIC or len(header) < HEADER:
+    if header[:16] != DATABASE or len(header) < HEADER:
         return Item(
             "store", PROBLEM, f"{path} does not begin as an SQLite file does",
             f"if it never was a store, name another one; if it was, {way_out(path)}",

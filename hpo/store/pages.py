@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-MAGIC: Final = b"SQLite format 3\x00"
+from hpo.files import DATABASE
+
 HEADER: Final = 100  # bytes at the beginning of page 1
 SIZES: Final = (4096, 8192, 16384, 32768, 65536, 1024, 2048, 512)  # of pages, the usual one first
 INDEX_INNER, TABLE_INNER, INDEX_LEAF, TABLE_LEAF = 2, 5, 10, 13  # types of pages
@@ -53,7 +54,7 @@ class Pages:
     def __init__(self, data: bytes | mmap.mmap) -> None:
         self._data = memoryview(data)
         told = bytes(self._data[:HEADER])
-        self.intact_header = told[:16] == MAGIC and _size(told) in SIZES
+        self.intact_header = told[:16] == DATABASE and _size(told) in SIZES
         self.size = _size(told) if self.intact_header else self._likeliest()
         reserved = told[20] if self.intact_header and told[20] <= self.size - 480 else 0
         self.usable = self.size - reserved

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from hpo.errors import CannotCreateError, DataError, LockedError, NoPermissionError, StorageError
+from hpo.files import DATABASE
 from hpo.store import filesystem
-from hpo.store.pages import MAGIC
 from hpo.store.refusal import holders, in_words
 
 # Warnings name no line of the caller: said from one place they are shown once, however often a store is opened.
@@ -62,7 +62,7 @@ def in_wal_mode(path: Path) -> bool:
         raise StorageError(
             f"store {path} cannot be read: {in_words(error)}: look at the disk, then try again"
         ) from error
-    if header[:16] != MAGIC:
+    if header[:16] != DATABASE:
         what = "an empty file" if not header else "not an SQLite file"
         raise DataError(f"{path} is {what}, so no store: it is left as it is; name another store with --store")
     return len(header) == 20 and header[18] == 2
